@@ -1,0 +1,266 @@
+"""
+The values that tell a job's story: what was asked, what is so, what happened.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from chariots_core.errors import JobNotFound
+from chariots_core.jobs.status import JobStatus
+
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+
+
+def new_job_id() -> str:
+    """
+    A fresh id: 32 hexadecimal digits that nobody can guess.
+    """
+    return secrets.token_hex(16)
+
+
+def check_job_id(job_id: object) -> str:
+    """
+    Return *job_id* if it has the form of one, before any store is asked for it.
+
+    Raises:
+        JobNotFound: it is not a text of 1 to 64 letters, digits, ``_`` or ``-``.
+    """
+    if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id):
+        return job_id
+    shown = repr(job_id)
+    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+    raise JobNotFound(
+        f"no job {shown}: a job id is 1 to 64 letters, digits, '_' or '-'",
+        job_id=job_id if isinstance(job_id, str) else None,
+    )
+
+
+@attrs.frozen(kw_only=True)
+class JobError:
+    """
+    An exception, as data that may cross processes.
+
+    Attributes:
+        type: the class's name, e.g. ``"KeyError"``, with its module where that
+            is not ``builtins``.
+        message: its text, bounded.
+        node: the node that raised, if one did.
+        traceback: its text, bounded; shown to a client only where debugging is on.
+    """
+
+    type: str
+    message: str
+    node: str | None = None
+    traceback: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Progress:
+    """
+    How far a run is.
+
+    Attributes:
+        done: steps done.
+        total: steps in all, if that is known.
+        node: the node at work.
+        message: a sentence of the op's own.
+    """
+
+    done: float
+    total: float | None = None
+    node: str | None = None
+    message: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewJob:
+    """
+    What is known of a job before it is written; times and counters are the store's.
+
+    Attributes:
+        id: the job's id.
+        pipeline: the name of a pipeline of the app.
+        backend: the name of the backend that will carry it.
+        queue: the queue's name within the app.
+        input_json: the input as JSON text; ``None`` where there is none or
+            where *input_ref* names it.
+        input_ref: where a large input is kept.
+        priority: higher first; equal ones in order of submission.
+        max_attempts: how many times it may be started in all.
+        retry_delay: seconds before the second attempt; doubled for each further one.
+        timeout: seconds that one attempt may take; ``None``: no bound.
+        queue_timeout: seconds after which a job that nobody could start fails.
+        delay: seconds before it may start; more than 0 makes it ``deferred``.
+        result_ttl: seconds for which a final record is kept.
+        resend_after: seconds after which a job that is still queued is handed
+            over again; ``None`` where the store itself is the queue.
+    """
+
+    id: str = attrs.field(factory=new_job_id, converter=check_job_id)
+    pipeline: str
+    backend: str
+    queue: str = "default"
+    input_json: str | None = None
+    input_ref: str | None = None
+    priority: int = 0
+    max_attempts: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    retry_delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    timeout: float | None = None
+    queue_timeout: float | None = None
+    delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    result_ttl: float = 7 * 24 * 3600.0
+    resend_after: float | None = None
+
+
+@attrs.frozen(kw_only=True)
+class JobRecord:
+    """
+    All that is known of one job. Times are aware and in UTC, by the store's clock.
+
+    The first fields are those of `NewJob`.
+
+    Attributes:
+        seq: the store's running number: the order of submission.
+        app: the app's name.
+        status: one of the five.
+        reason: why, as open text; see `Reason`.
+        value_json: the result as JSON text: ``"null"`` is a result, ``None`` is none.
+        value_ref: where a large result is kept.
+        versions: node name to version, as text.
+        error: what went wrong, once the job has failed or is being retried.
+        attempt: which start this is; 0 before the first.
+        token: the fencing token: a commit must name the newest one.
+        worker: the id of the worker that runs or ran it.
+        lease_until: until when a running attempt is believed to be alive.
+        generation: how many times it was handed to the queue.
+        resend_at: when it is handed over again, if still queued.
+        due_at: when a deferred job becomes queued.
+        queue_expires_at: when a job that nobody started fails.
+        cancel_requested: whether somebody asked for its end.
+        manifest_json: what it trained, to be published; ``None``: nothing.
+        published_at: when that was published.
+    """
+
+    id: str
+    seq: int
+    app: str
+    pipeline: str
+    backend: str
+    queue: str
+    status: JobStatus
+    reason: str | None = None
+    input_json: str | None = attrs.field(default=None, repr=False)
+    input_ref: str | None = None
+    value_json: str | None = attrs.field(default=None, repr=False)
+    value_ref: str | None = None
+    versions: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    error: JobError | None = None
+    attempt: int = 0
+    max_attempts: int = 1
+    retry_delay: float = 0.0
+    timeout: float | None = None
+    priority: int = 0
+    progress: Progress | None = None
+    worker: str | None = None
+    token: int = 0
+    lease_until: datetime | None = None
+    generation: int = 1
+    resend_at: datetime | None = None
+    due_at: datetime | None = None
+    queue_expires_at: datetime | None = None
+    result_ttl: float = 7 * 24 * 3600.0
+    created_at: datetime
+    queued_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    expires_at: datetime | None = None
+    cancel_requested: bool = False
+    manifest_json: str | None = attrs.field(default=None, repr=False)
+    published_at: datetime | None = None
+
+    @property
+    def input(self) -> Any:
+        """
+        The input, decoded; ``None`` where there is none.
+        """
+        return None if self.input_json is None else json.loads(self.input_json)
+
+    @property
+    def value(self) -> Any:
+        """
+        The result, decoded; ``None`` where there is none yet.
+        """
+        return None if self.value_json is None else json.loads(self.value_json)
+
+    @property
+    def is_unpublished(self) -> bool:
+        """
+        Whether it trained something that the op store may not know yet.
+        """
+        return (
+            self.status is JobStatus.done
+            and self.manifest_json is not None
+            and self.published_at is None
+        )
+
+
+@attrs.frozen(kw_only=True)
+class JobEvent:
+    """
+    One thing that happened to a job, in order.
+
+    Attributes:
+        seq: the store's running number of events.
+        job_id: whose event it is.
+        at: when, by the store's clock.
+        kind: ``"state"``, ``"progress"``, ``"output"``, …: open text.
+        status: the status after it.
+        reason: the reason after it.
+        attempt: the attempt it belongs to.
+        data: anything JSON.
+    """
+
+    seq: int
+    job_id: str
+    at: datetime
+    kind: str
+    status: JobStatus
+    reason: str | None = None
+    attempt: int = 0
+    data: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class WorkerRecord:
+    """
+    A worker process, as its heart-beat tells.
+
+    Attributes:
+        id: new for each process.
+        backend: the backend it consumes from.
+        queues: the queues it takes jobs from.
+        host: the machine's name.
+        pid: the process id on that machine.
+        state: ``"idle"``, ``"busy"`` or ``"stopping"``.
+        job_id: the job it runs.
+        started_at: when it was first seen, by the store's clock.
+        seen_at: when it was last seen, by the store's clock.
+    """
+
+    id: str
+    backend: str
+    queues: tuple[str, ...] = ("default",)
+    host: str = ""
+    pid: int = 0
+    state: str = "idle"
+    job_id: str | None = None
+    started_at: datetime | None = None
+    seen_at: datetime | None = None

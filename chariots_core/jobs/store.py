@@ -1,0 +1,359 @@
+"""
+The contract of a job store: the truth about jobs, whatever queue carries their ids.
+
+A store is small on purpose. It knows how to write a record, change it under a
+guard, and find what time has made due; *which* changes are made, and when, is
+the business of `chariots_core.jobs.lifecycle`, once for all stores.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import Enum
+from typing import Any, ClassVar, Final
+
+import attrs
+
+from chariots_core.jobs.record import JobEvent, JobRecord, NewJob, WorkerRecord
+from chariots_core.jobs.status import JobStatus, check_transition
+
+
+@attrs.frozen
+class FromNow:
+    """
+    A time that the store sets by its own clock: now, plus *seconds*.
+    """
+
+    seconds: float = 0.0
+
+
+@attrs.frozen
+class Plus:
+    """
+    A counter that the store raises (or lowers) by *n* as it writes.
+    """
+
+    n: int = 1
+
+
+class When(Enum):
+    """
+    A condition of time that must hold as the store writes, by its own clock.
+    """
+
+    #: the time in the queue has not ended
+    startable = "startable"
+    #: a running attempt's lease has run out
+    lease_expired = "lease_expired"
+    #: a deferred job's time has come
+    due = "due"
+    #: a queued job was handed over too long ago
+    resend_due = "resend_due"
+    #: the time in the queue has ended
+    queue_expired = "queue_expired"
+    #: done, with a manifest that is not marked as published
+    unpublished = "unpublished"
+
+
+@attrs.frozen(kw_only=True)
+class Guard:
+    """
+    What must be so for a change to be made.
+
+    Attributes:
+        job_id: the job.
+        status: its status.
+        attempt: its attempt, if that matters.
+        token: its fencing token, if that matters.
+        generation: its dispatch generation, if that matters.
+        when: a condition of time, if one matters.
+    """
+
+    job_id: str
+    status: JobStatus
+    attempt: int | None = None
+    token: int | None = None
+    generation: int | None = None
+    when: When | None = None
+
+
+@attrs.frozen(kw_only=True)
+class NewEvent:
+    """
+    An event to be written together with a change; see `JobEvent`.
+    """
+
+    kind: str
+    data: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class IdempotencyKey:
+    """
+    A caller's own name for a request, so that sending it twice makes one job.
+
+    Attributes:
+        key: the name, unique within the app.
+        digest: SHA-256 of the request's canonical body, in hexadecimal digits.
+    """
+
+    key: str
+    digest: str
+
+
+@attrs.frozen(kw_only=True)
+class Created:
+    """
+    The answer to a creation.
+
+    Attributes:
+        record: the job as written, or the earlier one.
+        replayed: whether it is the earlier one.
+    """
+
+    record: JobRecord
+    replayed: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class JobQuery:
+    """
+    Which jobs to list: newest first.
+
+    Attributes:
+        status: only this status.
+        pipeline: only this pipeline.
+        backend: only this backend.
+        since: only those created at or after this time.
+        before_seq: only those with a smaller ``seq``: the next page.
+        limit: how many at most.
+    """
+
+    status: JobStatus | None = None
+    pipeline: str | None = None
+    backend: str | None = None
+    since: datetime | None = None
+    before_seq: int | None = None
+    limit: int = 50
+
+
+#: The fields of a record that a change may set.
+CHANGEABLE: Final = frozenset(
+    {
+        "reason",
+        "value_json",
+        "value_ref",
+        "versions",
+        "error",
+        "attempt",
+        "progress",
+        "worker",
+        "token",
+        "lease_until",
+        "generation",
+        "resend_at",
+        "due_at",
+        "queued_at",
+        "started_at",
+        "finished_at",
+        "expires_at",
+        "cancel_requested",
+        "manifest_json",
+        "published_at",
+    }
+)
+
+
+class JobStore(ABC):
+    """
+    Where the jobs of one app live. Implementations are thread-safe and fork-safe.
+
+    A handle belongs to one app: it neither sees nor changes the jobs of
+    another, even in the same database. Making a handle does no input or
+    output; the first use connects.
+
+    Every method may raise `StoreUnavailable`.
+    """
+
+    #: short name of the kind of store, e.g. ``"sql"``
+    kind: ClassVar[str] = "?"
+
+    def __init__(self, *, app: str) -> None:
+        self.app = app
+
+    # -- jobs
+
+    @abstractmethod
+    def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
+        """
+        Write a new job: ``queued``, or ``deferred`` (`Reason.SCHEDULED`) if it has a delay.
+
+        One atomic step, together with its first event. An id or an idempotency
+        key that exists already, with the same request, returns the earlier job.
+
+        Raises:
+            IdempotencyMismatch: the id or the key exists with another request.
+        """
+
+    @abstractmethod
+    def get(self, job_id: str) -> JobRecord:
+        """
+        Read one job.
+
+        Raises:
+            JobNotFound: the app has no such job, or the id is malformed.
+        """
+
+    def compare_and_set(
+        self,
+        guard: Guard,
+        status: JobStatus | None = None,
+        changes: Mapping[str, Any] | None = None,
+        *,
+        event: NewEvent | None = None,
+    ) -> JobRecord | None:
+        """
+        Change a job if *guard* holds, in one atomic step with *event*.
+
+        Args:
+            guard: what must be so.
+            status: the status after it; ``None`` leaves it.
+            changes: new values of fields in `CHANGEABLE`; a value may be a
+                `FromNow` or a `Plus`.
+            event: what to write to the job's events; where the status changes
+                and nothing is given, a ``"state"`` event without data.
+
+        Returns:
+            The record as written, or ``None`` if the guard did not hold.
+
+        Raises:
+            InvalidTransition: *status* may not follow the guard's.
+            ValueError: a field that cannot be changed.
+        """
+        changes = dict(changes or {})
+        if unknown := sorted(changes.keys() - CHANGEABLE):
+            raise ValueError(f"fields {unknown} of job {guard.job_id!r} cannot be changed")
+        if status is not None and status is not guard.status:
+            check_transition(guard.status, status, job_id=guard.job_id)
+            event = event or NewEvent(kind="state")
+        return self._compare_and_set(guard, status or guard.status, changes, event)
+
+    @abstractmethod
+    def _compare_and_set(
+        self,
+        guard: Guard,
+        status: JobStatus,
+        changes: Mapping[str, Any],
+        event: NewEvent | None,
+    ) -> JobRecord | None:
+        """
+        Do what `compare_and_set` promises; the arguments are checked.
+        """
+
+    @abstractmethod
+    def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        """
+        The jobs that *query* asks for, newest first, without inputs and results.
+        """
+
+    @abstractmethod
+    def counts(self) -> Mapping[JobStatus, int]:
+        """
+        How many jobs there are in each status that is not final.
+        """
+
+    # -- what time has made due
+
+    @abstractmethod
+    def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
+        """
+        The jobs, or the one job, for which a condition of `When` other than
+        ``startable`` holds.
+        """
+
+    @abstractmethod
+    def expire(self, *, limit: int = 1000) -> int:
+        """
+        Forget final jobs whose time is over, and their events; return how many.
+
+        A job whose manifest is unpublished is kept.
+        """
+
+    @abstractmethod
+    def now(self) -> datetime:
+        """
+        The store's clock.
+        """
+
+    # -- events
+
+    @abstractmethod
+    def append_event(self, job_id: str, event: NewEvent) -> JobEvent:
+        """
+        Write one event of a job that exists.
+
+        Raises:
+            JobNotFound: it does not.
+        """
+
+    @abstractmethod
+    def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[JobEvent]:
+        """
+        The events of a job with a ``seq`` greater than *after*, in order.
+        """
+
+    # -- workers
+
+    @abstractmethod
+    def beat(self, worker: WorkerRecord, *, ttl: float) -> None:
+        """
+        Say that *worker* lives, and is believed to for *ttl* seconds.
+        """
+
+    @abstractmethod
+    def remove_worker(self, worker_id: str) -> None:
+        """
+        Say that a worker has stopped; unknown ids are no error.
+        """
+
+    @abstractmethod
+    def workers(self) -> Sequence[WorkerRecord]:
+        """
+        The workers believed to be alive, oldest first.
+        """
+
+    # -- the store itself
+
+    @abstractmethod
+    def ping(self) -> None:
+        """
+        Return if the store answers.
+
+        Raises:
+            StoreUnavailable: it does not; the message names it without its password.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """
+        Give back connections. Idempotent; a later use connects anew.
+        """
+
+
+class QueueJobStore(JobStore):
+    """
+    A job store that is its own queue: it can find and claim the next job in one step.
+    """
+
+    @abstractmethod
+    def claim_next(
+        self, *, backend: str, queues: Sequence[str], worker: str, lease: float
+    ) -> JobRecord | None:
+        """
+        Claim the first startable job of *backend* in *queues*: the highest
+        priority first, then the order of submission.
+
+        What `chariots_core.jobs.lifecycle.claim` does to one job, done to the next one.
+        """
