@@ -1,0 +1,3 @@
+"""
+The tests of chariots-core: unit, integration, acceptance.
+"""

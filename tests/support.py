@@ -1,0 +1,106 @@
+"""
+What tests of every tier share: waiting for conditions, ports, services.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+T = TypeVar("T")
+
+#: The root of the checkout.
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Where a PostgreSQL server may be met unless the environment says otherwise.
+DEFAULT_POSTGRES_URL = "postgresql+psycopg://postgres@127.0.0.1:5432/test"
+
+#: How often a condition is looked at.
+POLL_INTERVAL = 0.01
+
+
+def wait_until(
+    predicate: Callable[[], T], timeout: float = 10.0, message: str | Callable[[], str] = ""
+) -> T:
+    """
+    Waits until *predicate* gives something true, and returns that.
+
+    Args:
+        predicate: asked again and again; an exception in it ends the wait.
+        timeout: seconds after which the wait fails.
+        message: what was waited for; a function is called only on failure.
+
+    Raises:
+        AssertionError: it did not become true in time.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() >= deadline:
+            text = message() if callable(message) else message
+            raise AssertionError(f"waited {timeout:g} s in vain: {text or repr(predicate)}")
+        time.sleep(POLL_INTERVAL)
+
+
+def free_port() -> int:
+    """
+    A port of the loopback interface on which nothing listens now.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def port_open(host: str, port: int, timeout: float = 0.5) -> bool:
+    """
+    Whether something accepts connections there.
+    """
+    try:
+        with socket.create_connection((host, port), timeout=timeout):
+            return True
+    except OSError:
+        return False
+
+
+def process_alive(pid: int) -> bool:
+    """
+    Whether a process runs; one that has ended and waits to be reaped does not.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
+
+
+def services_hidden() -> bool:
+    """
+    Whether this run pretends that the machine offers no service at all.
+    """
+    return os.environ.get("CHARIOTS_TEST_NO_SERVICES", "") not in {"", "0"}
+
+
+def skip_is_failure() -> bool:
+    """
+    Whether a test that misses its service fails: in CI, unless services are hidden.
+    """
+    return os.environ.get("CI", "").lower() == "true" and not services_hidden()
+
+
+def postgres_url() -> str | None:
+    """
+    The address of a PostgreSQL server that answers, or None.
+    """
+    if services_hidden():
+        return None
+    url = os.environ.get("CHARIOTS_TEST_POSTGRES_URL", DEFAULT_POSTGRES_URL)
+    parts = urlsplit(url)
+    reachable = port_open(parts.hostname or "127.0.0.1", parts.port or 5432)
+    return url if reachable else None
