@@ -1,11 +1,15 @@
 """
-Makes every Python example of the documentation a test.
+Makes every Python example of the documentation a test, and counts the tests.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from pathlib import Path
 
+from pytest import TerminalReporter
 from sybil import Sybil
 from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
@@ -28,3 +32,20 @@ docstrings = Sybil(
 )
 
 pytest_collect_file = (markdown + docstrings).pytest()
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """
+    Adds the counts of this run to the file that a run of several steps sums up.
+    """
+    target = os.environ.get("CHARIOTS_TEST_TALLY")
+    if not target:
+        return
+    stats = terminalreporter.stats
+    counts = {
+        "passed": len(stats.get("passed", [])),
+        "failed": len(stats.get("failed", [])) + len(stats.get("error", [])),
+        "skipped": len(stats.get("skipped", [])),
+    }
+    with Path(target).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(counts) + "\n")

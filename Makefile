@@ -1,0 +1,98 @@
+# Everything a developer needs, with Python 3.11 or newer, pip and make.
+#
+#   make demo       train iris models on a worker, load them, predict over HTTP
+#   make test       every test, on real processes
+#   make test-fast  the tests that take no time and kill nothing
+#   make check      format, lint, types, dependencies, documentation, tests
+#   make bench      speed beside raw engines and hand-written servers
+#   make docs       the documentation, in docs/_build/html
+#   make format     rewrite the code in the house form
+#   make clean      remove what the targets made, the environment included
+
+PYTHON ?= python3
+BACKEND ?= local
+# How many tests run side by side, and what else pytest is told.
+JOBS ?= 2
+PYTEST_ARGS ?=
+BENCH_ARGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+SOURCES := pyproject.toml plugins/chariots_ml/pyproject.toml constraints.txt
+
+# One stamp for each set of packages: nothing is installed again until the
+# project's own files say something new.
+RUN := $(VENV)/.ready-run
+DEV := $(VENV)/.ready-dev
+BENCH := $(VENV)/.ready-bench
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-fast check bench docs format lint types clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "chariots needs Python 3.11 or newer: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@# Some distributions ship Python without ensurepip: then the pip outside installs one inside.
+	@$(PYTHON) -m venv $(VENV) 2>/dev/null || { \
+		rm -rf $(VENV) && $(PYTHON) -m venv --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(PY) install --quiet pip; }
+
+$(RUN): $(PY) $(SOURCES)
+	@echo "setting up $(VENV) to run Chariots"
+	@$(PIP) hatchling
+	@$(PIP) --no-build-isolation --editable . --editable 'plugins/chariots_ml[sklearn]'
+	@touch $@
+
+$(DEV): $(PY) $(SOURCES)
+	@echo "setting up $(VENV) to develop Chariots"
+	@$(PIP) hatchling
+	@$(PIP) --no-build-isolation --editable '.[dev]' --editable 'plugins/chariots_ml[sklearn]'
+	@touch $@ $(RUN)
+
+$(BENCH): $(DEV)
+	@echo "setting up $(VENV) to measure Chariots"
+	@$(PIP) --no-build-isolation --editable '.[dev,bench]'
+	@touch $@
+
+demo: $(RUN)
+	@BACKEND=$(BACKEND) $(PY) examples/iris/demo.py
+
+# Tests that measure time or load come last, alone.
+test: $(DEV)
+	@$(PY) -m pytest -q -n $(JOBS) -m "not serial" $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -m serial $(PYTEST_ARGS) || [ $$? -eq 5 ]
+
+test-fast: $(DEV)
+	@$(PY) -m pytest -q -n $(JOBS) -m "not (slow or crash or acceptance or serial)" $(PYTEST_ARGS)
+
+lint: $(DEV)
+	@$(PY) -m ruff format --check --quiet .
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m deptry --config pyproject.toml chariots_core chariots
+
+types: $(DEV)
+	@$(PY) -m mypy
+
+docs: $(DEV)
+	@$(PY) -m sphinx --fail-on-warning --keep-going -q -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+check: lint types docs test
+
+# Suites run one after the other, each against its floor in the same run.
+bench: $(BENCH)
+	@set -e; for suite in $(sort $(wildcard benchmarks/*/run.py)); do \
+		module=$$(echo $${suite%.py} | tr / .); \
+		$(PY) -m $$module $(BENCH_ARGS); \
+	done
+
+format: $(DEV)
+	@$(PY) -m ruff check --fix --quiet .
+	@$(PY) -m ruff format --quiet .
+
+clean:
+	@rm -rf $(VENV) build dist docs/_build .pytest_cache .mypy_cache .ruff_cache .hypothesis
