@@ -9,7 +9,7 @@ import os
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
 
-from pytest import TerminalReporter
+import pytest
 from sybil import Sybil
 from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
@@ -34,12 +34,14 @@ docstrings = Sybil(
 pytest_collect_file = (markdown + docstrings).pytest()
 
 
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """
     Adds the counts of this run to the file that a run of several steps sums up.
     """
     target = os.environ.get("CHARIOTS_TEST_TALLY")
-    if not target:
+    if not target or hasattr(config, "workerinput"):
         return
     stats = terminalreporter.stats
     counts = {
