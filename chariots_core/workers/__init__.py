@@ -1,0 +1,67 @@
+"""
+Worker backends: how to use one, and how to write one.
+
+To run pipelines of an app on workers, name an installed backend:
+``worker_pool="local"``, or with options
+``worker_pool={"backend": "local", "url": "sqlite:///jobs.db"}``.
+
+**A queue of your own.** Subclass `BaseWorkerPool` and pass an object of the
+class as ``worker_pool``. It needs no plugin; its docstring shows a complete one.
+
+**A backend for others to choose by name** is a distribution with a plugin. This
+package is all that it imports::
+
+    # my_queue/plugin.py
+    from chariots_core.workers import BackendInfo, hookimpl, read_options
+
+    @hookimpl
+    def chariots_backend_info():
+        from my_queue.pool import MyPool
+
+        return BackendInfo(contract_version=1, capabilities=MyPool.capabilities)
+
+    @hookimpl
+    def chariots_create_worker_pool(name, options):
+        from my_queue.pool import MyOptions, MyPool
+
+        return MyPool(read_options(MyOptions, options, backend=name))
+
+Its ``pyproject.toml`` says where the plugin is. The name of the entry point is
+the name of the backend::
+
+    [project.entry-points."chariots.worker_backends"]
+    my-queue = "my_queue.plugin"
+
+Names are read without importing anything; the plugin is imported when somebody
+chooses it, and checked then: a misspelt hook, a wrong argument, another version
+of the contract are errors that say what to do. `chariots backends` shows them
+without choosing.
+
+**Something that is no backend**, such as an observer of jobs or a wrapper around
+the hand-over, is a plugin of the group ``chariots.plugins``, and is loaded
+wherever it is installed, unless ``CHARIOTS_DISABLE_PLUGINS`` names it. All hooks
+are described in `chariots_core.workers.hookspecs`.
+"""
+
+from chariots_core.workers.capabilities import CORE_CAPABILITIES, BackendInfo, Capabilities
+from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp, RunOutcome
+from chariots_core.workers.hookspecs import CONTRACT_VERSION, hookimpl
+from chariots_core.workers.options import read_options
+from chariots_core.workers.pool import BaseWorkerPool, JobOptions
+from chariots_core.workers.requests import SubmitRequest
+
+__all__ = [
+    "CONTRACT_VERSION",
+    "CORE_CAPABILITIES",
+    "BackendInfo",
+    "BaseWorkerPool",
+    "Capabilities",
+    "JobInput",
+    "JobOptions",
+    "JobOutput",
+    "RunOutcome",
+    "RunnerApp",
+    "SubmitRequest",
+    "hookimpl",
+    "read_options",
+]

@@ -1,0 +1,342 @@
+"""
+Plugins in use: the one module that talks to pluggy; the rest calls typed methods.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias, TypeVar
+
+import pluggy
+
+from chariots_core.errors import (
+    BackendBroken,
+    BackendError,
+    BackendIncompatible,
+    BackendMisconfigured,
+    ChariotsError,
+    ConfigurationError,
+)
+from chariots_core.jobs.record import JobRecord
+from chariots_core.workers import checks, hookspecs
+from chariots_core.workers.capabilities import BackendInfo
+from chariots_core.workers.discovery import (
+    PLUGINS_GROUP,
+    PluginEntry,
+    find_backend,
+    find_entries,
+)
+from chariots_core.workers.options import read_setting
+from chariots_core.workers.pool import BaseWorkerPool
+from chariots_core.workers.requests import SubmitRequest
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: What an app may say of its workers: a pool, a backend's name, or a mapping
+#: with the name under ``"backend"`` and the options beside it.
+WorkerPoolSpec: TypeAlias = BaseWorkerPool | str | Mapping[str, Any]
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+
+
+class CoreHooks:
+    """
+    Core's own implementation of the hooks about jobs: ask the pool, after all others.
+    """
+
+    @hookspecs.hookimpl(trylast=True)
+    def chariots_execute_pipeline(self, pool: BaseWorkerPool, request: SubmitRequest) -> bool:
+        pool.submit(request)
+        return True
+
+    @hookspecs.hookimpl(trylast=True)
+    def chariots_lookup_job(self, pool: BaseWorkerPool, job_id: str) -> JobRecord:
+        return pool.lookup(job_id)
+
+
+class PluginManager:
+    """
+    The plugins of one app.
+
+    Making one loads the installed plugins of the group ``chariots.plugins``. A
+    broken one is logged and left out; `problems` tells of it. Backends are
+    loaded when they are asked for, and only those.
+
+    Args:
+        disabled: names of plugins to leave out; ``None`` reads
+            ``CHARIOTS_DISABLE_PLUGINS``: names with commas between, or ``*``.
+        strict: whether a broken plugin is an error; ``None`` reads
+            ``CHARIOTS_STRICT_PLUGINS``.
+
+    Raises:
+        ConfigurationError: *strict*, and a plugin is broken.
+    """
+
+    def __init__(
+        self, *, disabled: Iterable[str] | None = None, strict: bool | None = None
+    ) -> None:
+        self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
+        self._pluggy.add_hookspecs(hookspecs)
+        self._pluggy.register(CoreHooks(), "chariots-core")
+        self._infos: dict[str, BackendInfo] = {}
+        self._problems: dict[str, str] = {}
+        environ = os.environ
+        if disabled is None:
+            disabled = environ.get("CHARIOTS_DISABLE_PLUGINS", "").split(",")
+        if strict is None:
+            strict = environ.get("CHARIOTS_STRICT_PLUGINS", "") not in {"", "0"}
+        self._load_extensions({name.strip() for name in disabled}, strict=strict)
+
+    # -- plugins
+
+    @property
+    def problems(self) -> Mapping[str, str]:
+        """
+        What is wrong with the plugins that were left out, by plugin.
+        """
+        return MappingProxyType(self._problems)
+
+    def register(self, plugin: object, *, name: str) -> None:
+        """
+        Use *plugin*, any object with hooks, as if it were installed.
+
+        Raises:
+            ConfigurationError: one of its hooks is wrong, or the name is taken.
+        """
+        if problems := list(checks.faults(plugin)):
+            raise ConfigurationError(f"plugin {name!r} cannot be used: {'; '.join(problems)}")
+        try:
+            self._pluggy.register(plugin, name)
+        except (ValueError, pluggy.PluginValidationError) as error:
+            raise ConfigurationError(f"plugin {name!r} cannot be used: {error}") from error
+
+    def use_backend(self, name: str) -> BackendInfo:
+        """
+        Import and check the installed backend *name*, once; other backends are left alone.
+
+        Raises:
+            BackendNotInstalled: none has the name.
+            BackendAmbiguous: several have.
+            BackendBroken: it cannot be imported, or its hooks are wrong.
+            BackendIncompatible: it was written for another contract.
+        """
+        if name not in self._infos:
+            plugin, info = load_backend(find_backend(name))
+            self._register_backend(plugin, name)
+            self._infos[name] = info
+        return self._infos[name]
+
+    def create_worker_pool(
+        self, worker_pool: WorkerPoolSpec | None, *, environ: Mapping[str, str] = os.environ
+    ) -> BaseWorkerPool | None:
+        """
+        Make the pool that an app or its environment asks for.
+
+        Args:
+            worker_pool: what the code says; ``None`` reads ``CHARIOTS_WORKER_POOL``,
+                a backend's name or a JSON object.
+            environ: the environment.
+
+        Returns:
+            The pool, not bound to an app; ``None`` if nobody asks for one.
+
+        Raises:
+            BackendError: it cannot be made; see `use_backend`.
+            BackendMisconfigured: its options are wrong.
+        """
+        if worker_pool is None:
+            text = environ.get("CHARIOTS_WORKER_POOL", "").strip()
+            if not text:
+                return None
+            worker_pool = read_setting(text)
+        if isinstance(worker_pool, BaseWorkerPool):
+            return worker_pool
+        name, options = _read_spec(worker_pool)
+        self.use_backend(name)
+        return self._create(name, options)
+
+    # -- hooks about jobs
+
+    def execute_pipeline(self, pool: BaseWorkerPool, request: SubmitRequest) -> None:
+        """
+        Hand one recorded job over; what a plugin raises comes through.
+        """
+        done = self._pluggy.hook.chariots_execute_pipeline(pool=pool, request=request)
+        if done is not True:
+            raise BackendBroken(
+                f"hook chariots_execute_pipeline gave {done!r} for job {request.job_id!r}: "
+                f"a plugin that wraps it must return what it got",
+                backend=pool.name,
+            )
+
+    def lookup_job(self, pool: BaseWorkerPool, job_id: str) -> JobRecord:
+        """
+        Answer for one job; what a plugin raises comes through.
+        """
+        record = self._pluggy.hook.chariots_lookup_job(pool=pool, job_id=job_id)
+        if not isinstance(record, JobRecord):
+            raise BackendBroken(
+                f"hook chariots_lookup_job gave a {type(record).__name__} for job {job_id!r}: "
+                f"a plugin must return a JobRecord, or None for 'not mine'",
+                backend=pool.name,
+            )
+        return record
+
+    def job_event(self, app: str, event_name: str, record: JobRecord) -> None:
+        """
+        Tell every observer; one that raises is logged, and the next is told.
+        """
+        facts = {"app": app, "event_name": event_name, "record": record}
+        for impl in reversed(self._pluggy.hook.chariots_job_event.get_hookimpls()):
+            try:
+                impl.function(*(facts[name] for name in impl.argnames))
+            except Exception:  # noqa: BLE001 - a plugin may raise anything
+                _log.exception(
+                    "plugin %r failed to observe event %r of job %s; the job goes on",
+                    impl.plugin_name,
+                    event_name,
+                    record.id,
+                )
+
+    # -- inside
+
+    def _load_extensions(self, disabled: set[str], *, strict: bool) -> None:
+        for entry in () if "*" in disabled else find_entries(PLUGINS_GROUP):
+            if entry.name in disabled:
+                continue
+            try:
+                self.register(_import(entry, ConfigurationError), name=entry.name)
+            except ConfigurationError as error:
+                if strict:
+                    raise
+                self._problems[str(entry)] = str(error)
+                _log.warning("%s is left out: %s", entry, error)
+
+    def _register_backend(self, plugin: object, name: str) -> None:
+        key = f"backend:{name}"
+        try:
+            self._pluggy.register(plugin, key)
+        except ValueError as error:
+            raise BackendBroken(
+                f"backend {name!r} cannot be used beside another name of the same plugin: "
+                f"give each name an object of its own",
+                backend=name,
+            ) from error
+
+    def _create(self, name: str, options: Mapping[str, Any]) -> BaseWorkerPool:
+        # Of several backends in use, only the one asked for is to answer.
+        others = [
+            plugin
+            for key, plugin in self._pluggy.list_name_plugin()
+            if key.startswith("backend:") and key != f"backend:{name}"
+        ]
+        create = self._pluggy.subset_hook_caller("chariots_create_worker_pool", others)
+        pool = _guarded(
+            lambda: create(name=name, options=MappingProxyType(dict(options))),
+            f"backend {name!r} failed to make its worker pool",
+            backend=name,
+        )
+        if not isinstance(pool, BaseWorkerPool):
+            raise BackendBroken(
+                f"backend {name!r} made a {type(pool).__name__} where a BaseWorkerPool is due: "
+                f"correct its hook chariots_create_worker_pool",
+                backend=name,
+            )
+        pool.name = name
+        return pool
+
+
+def load_backend(entry: PluginEntry) -> tuple[object, BackendInfo]:
+    """
+    Import a backend and check it, alone: nothing of it is used yet.
+
+    Raises:
+        BackendBroken: it cannot be imported, or its hooks are wrong.
+        BackendIncompatible: it was written for another contract.
+    """
+    plugin = _import(entry, BackendBroken)
+    # The version first: hooks of another contract would only look misspelt.
+    info = _info(plugin, entry)
+    problems = list(checks.faults(plugin))
+    problems += [f"hook {name!r} is missing" for name in checks.missing_hooks(plugin)]
+    if problems or info is None:
+        raise BackendBroken(f"{entry} cannot be used: {'; '.join(problems)}", backend=entry.name)
+    _check_with_pluggy(plugin, entry)
+    return plugin, info
+
+
+def _import(entry: PluginEntry, error_class: type[ConfigurationError]) -> object:
+    try:
+        return entry.load()
+    except (Exception, SystemExit) as error:
+        message = (
+            f"{entry} cannot be imported: {type(error).__name__}: {error}; "
+            f"repair or uninstall that distribution"
+        )
+        if issubclass(error_class, BackendError):
+            raise error_class(message, backend=entry.name) from error
+        raise error_class(message) from error
+
+
+def _info(plugin: object, entry: PluginEntry) -> BackendInfo | None:
+    found = [i for i in checks.implementations(plugin) if i.hook == checks.REQUIRED[0]]
+    if not found or found[0].options is None:
+        return None
+    info = _guarded(found[0].function, f"{entry} failed to describe itself", backend=entry.name)
+    if not isinstance(info, BackendInfo):
+        raise BackendBroken(
+            f"{entry} described itself by a {type(info).__name__} where a BackendInfo is due",
+            backend=entry.name,
+        )
+    if info.contract_version != hookspecs.CONTRACT_VERSION:
+        newer = info.contract_version > hookspecs.CONTRACT_VERSION
+        raise BackendIncompatible(
+            f"{entry} was written for contract version {info.contract_version}, and this "
+            f"chariots-core has version {hookspecs.CONTRACT_VERSION}: upgrade "
+            f"{'chariots-core' if newer else entry.distribution!r}",
+            backend=entry.name,
+        )
+    return info
+
+
+def _check_with_pluggy(plugin: object, entry: PluginEntry) -> None:
+    # A manager of its own, so that a plugin that is refused leaves no trace.
+    scratch = pluggy.PluginManager(hookspecs.PROJECT)
+    scratch.add_hookspecs(hookspecs)
+    try:
+        scratch.register(plugin, entry.name)
+        scratch.check_pending()
+    except (ValueError, pluggy.PluginValidationError) as error:
+        raise BackendBroken(f"{entry} cannot be used: {error}", backend=entry.name) from error
+
+
+def _guarded(call: Callable[[], T], what: str, *, backend: str) -> T:
+    try:
+        return call()
+    except ChariotsError:
+        raise
+    except Exception as error:
+        raise BackendBroken(
+            f"{what}: {type(error).__name__}; the cause is chained", backend=backend
+        ) from error
+
+
+def _read_spec(spec: object) -> tuple[str, Mapping[str, Any]]:
+    options: Mapping[str, Any] = {}
+    name: object = spec
+    if isinstance(spec, Mapping):
+        name = spec.get("backend")
+        options = {key: value for key, value in spec.items() if key != "backend"}
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise BackendMisconfigured(
+            "worker_pool must be a pool, a backend's name (letters, digits, '_', '.', '-'), "
+            "or a mapping with the name under 'backend'; "
+            f"got a {type(spec).__name__} without such a name"
+        )
+    return name, options

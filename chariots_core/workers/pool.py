@@ -1,0 +1,407 @@
+"""
+The base of every worker pool: submission, look-up and workers, over any queue.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypedDict, Unpack, final
+
+import attrs
+
+from chariots_core.errors import (
+    BackendMisconfigured,
+    BrokerUnavailable,
+    ChariotsError,
+    SubmissionUnknown,
+)
+from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
+from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.store import IdempotencyKey, JobStore
+from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
+from chariots_core.workers.contracts import Isolation, RunnerApp, StartMethod
+from chariots_core.workers.requests import SubmitRequest
+
+if TYPE_CHECKING:
+    from chariots_core.workers.session import WorkerSession
+    from chariots_core.workers.spawn import WorkerProcess
+
+#: Where jobs are kept unless somebody says otherwise.
+DEFAULT_STORE_URL = "sqlite:///.chariots/jobs.db"
+
+
+class Hooks(Protocol):
+    """
+    The hooks through which a pool hands over and looks up.
+    """
+
+    def execute_pipeline(self, pool: BaseWorkerPool, request: SubmitRequest) -> None:
+        """
+        Hand one recorded job over.
+        """
+
+    def lookup_job(self, pool: BaseWorkerPool, job_id: str) -> JobRecord:
+        """
+        Answer for one job.
+        """
+
+
+class PoolApp(RunnerApp, Protocol):
+    """
+    The app, as its pool sees it: what a job runner needs, and the hooks.
+    """
+
+    @property
+    def plugins(self) -> Hooks:
+        """
+        The app's plugins.
+        """
+
+
+class JobOptions(TypedDict, total=False):
+    """
+    What a caller may ask of one job beside its input; see `NewJob`.
+    """
+
+    queue: str
+    priority: int
+    max_attempts: int
+    retry_delay: float
+    timeout: float | None
+    queue_timeout: float | None
+    delay: float
+    result_ttl: float
+
+
+class BaseWorkerPool(ABC):
+    """
+    A way to workers: it hands job ids to a queue, and can be a worker that takes them.
+
+    A pool transports ids. It never sees a pipeline, keeps no result, and never
+    retries by itself: the job store, `tick` and the job runner of core do that
+    for every pool. A subclass has to say how one id gets into the queue
+    (`submit`); where workers are processes of Chariots, it also says how a
+    worker takes ids out of it (`run_worker`). Everything else is optional, and
+    `capabilities` says what is there.
+
+    Making a pool must do no input or output and start nothing: it is made
+    before a web server forks. A pool is bound to one app by `bind`; binding it
+    to a second app gives a copy.
+
+    The smallest useful subclass, a queue made of empty files in a folder:
+
+    >>> class FolderPool(BaseWorkerPool):
+    ...     name = "folder"
+    ...
+    ...     def __init__(self, folder):
+    ...         self.folder = Path(folder)
+    ...
+    ...     def submit(self, request):
+    ...         (self.folder / request.job_id).touch()
+    ...
+    ...     def run_worker(self, session):
+    ...         while session.keep_running():
+    ...             for message in sorted(self.folder.iterdir()):
+    ...                 session.run(message.name)
+    ...                 message.unlink(missing_ok=True)
+    ...             session.wait(0.2)
+
+    Two such workers may pick one message: the claim makes sure that one of them
+    runs the job. One that is killed between the run and ``unlink`` leaves the
+    message: the next one finds the job done, and drops it.
+
+    Attributes:
+        name: the backend's name, as job records and messages show it; the
+            class's own name unless it says otherwise.
+        capabilities: what it can do, core's share included.
+        resend_after: seconds after which a job that nobody started is handed
+            over again, in case the queue lost it; ``None``: never.
+        store_url: where the jobs are kept; ``None``: the environment's
+            ``CHARIOTS_JOB_STORE``, else a SQLite file in ``.chariots``.
+    """
+
+    name: str = ""
+    capabilities: ClassVar[Capabilities] = CORE_CAPABILITIES
+    resend_after: float | None = 30.0
+    store_url: str | None = None
+
+    _app: PoolApp | None = None
+    _job_store: JobStore | None = None
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.name = cls.name or cls.__name__
+
+    def __repr__(self) -> str:
+        # Options may hold secrets, so none of them is shown.
+        app = f" of app {self._app.name!r}" if self._app else ""
+        return f"<{type(self).__name__} {self.name!r}{app}>"
+
+    # -- what a subclass says
+
+    @abstractmethod
+    def submit(self, request: SubmitRequest) -> None:
+        """
+        Hand one job to the queue, or raise.
+
+        It is called for the same job again when the queue may have lost it;
+        a message that comes twice does no harm.
+
+        Raises:
+            BrokerUnavailable: the job was certainly not handed over.
+            TimeoutError: nobody knows whether it was.
+        """
+
+    def run_worker(self, session: WorkerSession) -> None:
+        """
+        Be a worker: take ids out of the queue and give them to *session*, until it ends.
+
+        Raises:
+            UnsupportedCapability: this backend's workers are started otherwise.
+        """
+        del session
+        Capabilities().require("spawn", backend=self.name)
+
+    def create_job_store(self, app: str) -> JobStore:
+        """
+        Make the handle to the jobs of *app*; nothing is opened yet.
+
+        A backend that keeps the jobs beside its queue overrides it.
+        """
+        from chariots_core.jobs_sql import SqlJobStore
+
+        return SqlJobStore(self.resolved_store_url(), app=app)
+
+    # -- the app
+
+    def bind(self, app: PoolApp) -> Self:
+        """
+        Tie the pool to *app*: this very pool the first time, else a copy of it.
+        """
+        if self._app is app:
+            return self
+        pool = self if self._app is None else copy.copy(self)
+        pool._app = app  # noqa: SLF001 - the pool itself, or a copy of it
+        pool._job_store = None  # noqa: SLF001
+        return pool
+
+    @property
+    def app(self) -> PoolApp:
+        """
+        The app that the pool is bound to.
+
+        Raises:
+            BackendMisconfigured: it is bound to none.
+        """
+        if self._app is None:
+            raise BackendMisconfigured(
+                f"{self!r} belongs to no app: pass it to one as worker_pool, or call bind(app)",
+                backend=self.name,
+            )
+        return self._app
+
+    @final
+    def job_store(self) -> JobStore:
+        """
+        Where the app's jobs live; one handle, made at the first call.
+        """
+        if self._job_store is None:
+            self._job_store = self.create_job_store(self.app.name)
+        return self._job_store
+
+    def resolved_store_url(self) -> str:
+        """
+        The address of the job store: the pool's own, the environment's, or the default.
+        """
+        url = self.store_url or os.environ.get("CHARIOTS_JOB_STORE") or DEFAULT_STORE_URL
+        return absolute_url(url)
+
+    # -- submission
+
+    def execute_pipeline_async(
+        self, pipeline: str, input_json: str | None = None, **options: Unpack[JobOptions]
+    ) -> str:
+        """
+        Record a job and hand it over.
+
+        Args:
+            pipeline: the name of a pipeline of the app.
+            input_json: its input, as JSON text.
+            **options: see `JobOptions`.
+
+        Returns:
+            The job's id.
+
+        Raises:
+            UnsupportedCapability: an option that this backend does not support.
+            BrokerUnavailable: the queue did not take the job; it has failed.
+            SubmissionUnknown: the queue did not answer; the job stays queued.
+        """
+        job = NewJob(pipeline=pipeline, backend=self.name, input_json=input_json, **options)
+        return self.submit_job(job).id
+
+    def submit_job(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> JobRecord:
+        """
+        Record *job* and hand it over, in this order.
+
+        Returns:
+            The record as written: the hand-over is not waited for.
+
+        Raises:
+            UnsupportedCapability: it asks for what this backend does not support.
+            IdempotencyMismatch: its id or key exists with another request.
+            StoreUnavailable: it could not be recorded; nothing was handed over.
+            BrokerUnavailable: the queue did not take it; the record says failed.
+            SubmissionUnknown: the queue did not answer; the record stays queued,
+                and the job is handed over again later.
+        """
+        self.check_supported(job)
+        if job.resend_after is None or job.backend != self.name:
+            job = attrs.evolve(
+                job, backend=self.name, resend_after=job.resend_after or self.resend_after
+            )
+        created = self.job_store().create(job, idempotency=idempotency)
+        record = created.record
+        # An earlier job was handed over when it was made; `tick` sees to it if not.
+        if not created.replayed:
+            if record.status is JobStatus.queued:
+                self._hand_over(record)
+            self.app.emit(record.status.value, record)
+        return record
+
+    def check_supported(self, job: NewJob) -> None:
+        """
+        Return if this backend can do what *job* asks for.
+
+        Raises:
+            UnsupportedCapability: it cannot; the message says what to do instead.
+        """
+        asked = {
+            "priorities": job.priority != 0,
+            "queues": job.queue != "default",
+            "schedule": job.delay > 0,
+            "retry": job.max_attempts > 1,
+            "timeout_hard": job.timeout is not None,
+        }
+        for capability, needed in asked.items():
+            if needed:
+                self.capabilities.require(capability, backend=self.name)
+
+    def dispatch(self, record: JobRecord) -> None:
+        """
+        Hand a queued job over once more, through the hook.
+
+        Raises:
+            BrokerUnavailable: it was certainly not handed over.
+            Exception: what else the queue or a plugin raises.
+        """
+        self.app.plugins.execute_pipeline(self, SubmitRequest.of(record))
+
+    def _hand_over(self, record: JobRecord) -> None:
+        try:
+            self.dispatch(record)
+        except SubmissionUnknown as error:
+            error.job_id = record.id
+            raise
+        except ChariotsError as error:
+            from chariots_core.jobs import lifecycle
+
+            failed = lifecycle.not_submitted(self.job_store(), record, error)
+            self.app.emit("failed", failed or record)
+            if isinstance(error, BrokerUnavailable):
+                error.job_id = record.id
+            raise
+        except Exception as error:
+            raise SubmissionUnknown(
+                f"backend {self.name!r} may or may not have taken job {record.id!r} "
+                f"({type(error).__name__}): it stays queued and is handed over again; "
+                f"ask for that job instead of submitting it anew",
+                job_id=record.id,
+            ) from error
+
+    # -- look-up
+
+    def fetch_job(self, job_id: str) -> JobRecord:
+        """
+        Answer for one job, whoever submitted it.
+
+        Raises:
+            JobNotFound: the app has no such job, or the id is malformed.
+        """
+        return self.app.plugins.lookup_job(self, check_job_id(job_id))
+
+    def lookup(self, job_id: str) -> JobRecord:
+        """
+        Core's answer for one job: the store's, after what time has made due was settled.
+
+        Raises:
+            JobNotFound: the app has no such job.
+        """
+        store = self.job_store()
+        record = store.get(job_id)
+        if record.status.is_final and not record.is_unpublished:
+            return record
+        from chariots_core.jobs.tick import tick
+
+        tick(store, dispatch=self.dispatch, publish=self.app.publish, job_id=job_id)
+        return store.get(job_id)
+
+    # -- workers
+
+    @property
+    def n_workers(self) -> int:
+        """
+        How many workers of this backend are alive, by their heart-beats.
+        """
+        return sum(worker.backend == self.name for worker in self.job_store().workers())
+
+    def spawn_worker(
+        self,
+        *,
+        queues: Sequence[str] = ("default",),
+        isolation: Isolation = "warm",
+        start_method: StartMethod = "auto",
+    ) -> WorkerProcess:
+        """
+        Start a worker as a child of this process; it ends with this process at the latest.
+
+        Args:
+            queues: the queues it takes jobs from.
+            isolation: how it runs jobs.
+            start_method: ``"fork"``: it knows every app of this process;
+                ``"spawn"``: a new interpreter, for an app that can be imported;
+                ``"auto"``: fork while this process has one thread or the app
+                cannot be imported, else spawn.
+
+        Returns:
+            A handle to wait for it, to stop it and to read what it wrote.
+        """
+        self.capabilities.require("spawn", backend=self.name)
+        from chariots_core.workers.spawn import spawn_worker
+
+        return spawn_worker(
+            self, queues=tuple(queues), isolation=isolation, start_method=start_method
+        )
+
+    def close(self) -> None:
+        """
+        Give back connections. Idempotent; a later use connects anew.
+        """
+        if self._job_store is not None:
+            self._job_store.close()
+
+
+def absolute_url(url: str) -> str:
+    """
+    *url*, with the path of a SQLite file made absolute, so that it means the
+    same file wherever a process of the app stands.
+    """
+    prefix = "sqlite:///"
+    path = url.removeprefix(prefix)
+    if not url.startswith(prefix) or not path or path.startswith((":memory:", "file:", "/")):
+        return url
+    return f"{prefix}{Path(path).absolute()}"
