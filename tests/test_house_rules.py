@@ -24,7 +24,6 @@ MACHINE_WORDS = [
     "py" + "pi.org",
     "files.python" + "hosted",
     "registry.np" + "mjs",
-    "find" + "-links",
 ]
 
 #: Folders of modules that others import.
