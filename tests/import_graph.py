@@ -51,6 +51,23 @@ class ImportGraph:
     modules: Mapping[str, Path]
     imports: Sequence[Import]
 
+    @property
+    def packages(self) -> set[str]:
+        """
+        The names of the packages that were read.
+        """
+        return {name.partition(".")[0] for name in self.modules}
+
+    def dangling(self) -> list[Import]:
+        """
+        The imports of modules that a package that was read does not have.
+        """
+        return [
+            found
+            for found in self.imports
+            if found.top in self.packages and found.target not in self.modules
+        ]
+
     def of(self, *prefixes: str) -> list[Import]:
         """
         The imports written in the modules at or below one of *prefixes*.
@@ -73,7 +90,7 @@ class ImportGraph:
             found
             for found in self.imports
             if found.kind in kinds
-            and found.target not in self.modules
+            and found.top not in self.packages
             and found.top not in sys.stdlib_module_names
         ]
 
