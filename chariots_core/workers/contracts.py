@@ -1,0 +1,199 @@
+"""
+What the worker side asks of an app, and what passes between the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Final, Literal, Protocol
+
+import attrs
+
+from chariots_core.jobs.record import JobRecord, Progress
+from chariots_core.jobs.store import JobStore
+
+#: Where a job's code runs; see `RunnerSettings`.
+Isolation = Literal["warm", "fresh", "thread"]
+
+#: How a child process comes to be; see `RunnerSettings`.
+StartMethod = Literal["auto", "fork", "spawn"]
+
+_ISOLATIONS: Final = ("warm", "fresh", "thread")
+_START_METHODS: Final = ("auto", "fork", "spawn")
+
+
+@attrs.frozen(kw_only=True)
+class JobInput:
+    """
+    One attempt, as the process that executes it gets to know it.
+
+    Attributes:
+        job_id: the job.
+        attempt: which start of the job this is; 1 is the first.
+        pipeline: the name of a pipeline of the app.
+        input_json: the input as JSON text; ``None`` where there is none or
+            where *input_ref* names it.
+        input_ref: where a large input is kept.
+        report: takes how far the run is. Cheap, callable from any thread; only
+            the newest report counts, and a short job's may never be written.
+    """
+
+    job_id: str
+    attempt: int
+    pipeline: str
+    input_json: str | None = attrs.field(default=None, repr=False)
+    input_ref: str | None = None
+    report: Callable[[Progress], None] = attrs.field(repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class JobOutput:
+    """
+    What an attempt that came to its end gives.
+
+    Attributes:
+        value_json: the result as JSON text, ``"null"`` for no value; it may be
+            empty only where *value_ref* names the result.
+        versions: node name to version, as text.
+        manifest_json: what was trained and staged; ``None``: nothing.
+        value_ref: where a large result is kept.
+    """
+
+    value_json: str = attrs.field(repr=False)
+    versions: Mapping[str, str] = attrs.field(factory=dict)
+    manifest_json: str | None = attrs.field(default=None, repr=False)
+    value_ref: str | None = None
+
+
+class RunnerApp(Protocol):
+    """
+    The app, as a `JobRunner` sees it.
+
+    Everything but `execute_job` is used in the process of the runner only, so
+    nothing here is ever pickled.
+    """
+
+    @property
+    def name(self) -> str:
+        """
+        The app's name.
+        """
+
+    @property
+    def job_store(self) -> JobStore:
+        """
+        Where the app's jobs live; a handle that survives a fork.
+        """
+
+    @property
+    def pipeline_names(self) -> frozenset[str]:
+        """
+        The pipelines that this process can run.
+        """
+
+    def execute_job(self, job: JobInput) -> JobOutput:
+        """
+        Load, run, and stage what was trained; called where the isolation says.
+
+        Raises:
+            NotJSONError: JSON cannot carry the result.
+            PayloadTooLarge: the result is over the limit.
+            VersionError: the pipeline cannot be loaded with valid links.
+            BaseException: whatever an op raises, with the name of its node as
+                the attribute ``__chariots_node__``.
+        """
+
+    def publish(self, record: JobRecord) -> None:
+        """
+        Make what a done job trained known to the op store; idempotent.
+        """
+
+    def dispatch(self, record: JobRecord) -> None:
+        """
+        Hand a queued job to the queue once more.
+        """
+
+    def emit(self, event_name: str, record: JobRecord) -> None:
+        """
+        Tell the observers what happened to a job.
+        """
+
+
+class RunOutcome(Enum):
+    """
+    What became of one delivery of a job; only the first three changed it for good.
+    """
+
+    #: the result is committed
+    DONE = "done"
+    #: the failure is committed
+    FAILED = "failed"
+    #: the attempt failed, and the job will start once more
+    RETRIED = "retried"
+    #: nothing ran; the job waits for another worker, and the attempt does not count
+    HANDED_BACK = "handed_back"
+    #: nothing ran: the job is final, runs elsewhere, or is not due
+    SKIPPED_DUPLICATE = "skipped_duplicate"
+    #: nothing could be committed: the attempt was no longer the job's own, or
+    #: the store stayed out of reach for too long
+    STALE = "stale"
+
+
+@attrs.frozen(kw_only=True)
+class RunnerSettings:
+    """
+    How jobs are run.
+
+    Attributes:
+        isolation: ``"warm"``: in a child process that lives for many jobs;
+            ``"fresh"``: in a child of its own; ``"thread"``: in a thread of
+            this process, where a time-out or a cancel takes effect only once
+            the job has come to its end, and its output is not kept.
+        start_method: ``"fork"``; ``"spawn"``: a new interpreter that imports
+            the app; ``"auto"``: fork if this process has one Python thread,
+            else spawn.
+        app_spec: the app as ``module:attribute``: needed for ``"spawn"``.
+        lease: seconds for which an attempt is believed to be alive after each
+            sign of life.
+        max_jobs: jobs after which a warm child is replaced; ``None``: never.
+        recycle_rss_mb: resident memory in MiB over which a warm child is
+            replaced after its job; ``None``: no bound.
+        progress_interval: seconds between two writings of a run's progress.
+        output_limit: bytes kept of what a job prints: its beginning and its end.
+        commit_patience: seconds for which an outcome is offered to a store
+            that does not answer, before it is left to `tick`.
+        start_timeout: seconds that a spawned child may take to import the app.
+        unknown_pipeline_delay: seconds before a job whose pipeline is not known
+            here is offered again; doubled with each time it was handed over.
+        unknown_pipeline_max_delay: the bound of that.
+        housekeeping_interval: seconds between two calls of a runner's
+            *housekeeping* while a job runs.
+    """
+
+    isolation: Isolation = attrs.field(
+        default="warm", validator=attrs.validators.in_(_ISOLATIONS)
+    )
+    start_method: StartMethod = attrs.field(
+        default="auto", validator=attrs.validators.in_(_START_METHODS)
+    )
+    app_spec: str | None = None
+    lease: float = attrs.field(default=15.0, validator=attrs.validators.gt(0))
+    max_jobs: int | None = attrs.field(
+        default=1000, validator=attrs.validators.optional(attrs.validators.ge(1))
+    )
+    recycle_rss_mb: float | None = None
+    progress_interval: float = attrs.field(default=0.5, validator=attrs.validators.gt(0))
+    output_limit: int = attrs.field(default=64 * 1024, validator=attrs.validators.ge(0))
+    commit_patience: float = 60.0
+    start_timeout: float = 120.0
+    unknown_pipeline_delay: float = 1.0
+    unknown_pipeline_max_delay: float = 30.0
+    housekeeping_interval: float = 2.0
+
+    @property
+    def renew_interval(self) -> float:
+        """
+        Seconds between two renewals of the lease.
+        """
+        return min(2.0, self.lease / 3)

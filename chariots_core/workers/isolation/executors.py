@@ -1,0 +1,308 @@
+"""
+Where a job runs: in a warm child, in a fresh one, or in a thread.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from abc import ABC, abstractmethod
+from typing import ClassVar, Final, TypeAlias
+
+from chariots_core.jobs.record import JobError, JobRecord, Progress
+from chariots_core.jobs.status import Reason
+from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp, RunnerSettings
+from chariots_core.workers.isolation.children import (
+    Child,
+    ChildLost,
+    choose_method,
+    start_child,
+)
+from chariots_core.workers.isolation.failures import Failure, failure_of
+from chariots_core.workers.isolation.wire import Frame, Raised, Returned, Start
+
+#: How an attempt can end by itself.
+Ending: TypeAlias = JobOutput | Failure
+
+#: Seconds that a child which is not needed any more gets to end by itself.
+_GRACE: Final = 1.0
+_MIB: Final = 1 << 20
+
+
+class Execution(ABC):
+    """
+    One attempt under way.
+    """
+
+    #: whether `stop` ends it whatever it does
+    can_stop: ClassVar[bool]
+
+    @abstractmethod
+    def wait(self, timeout: float) -> Ending | None:
+        """
+        Wait for the end: for *timeout* seconds, or until the wake descriptor is readable.
+        """
+
+    @abstractmethod
+    def progress(self) -> Progress | None:
+        """
+        What it reported, if that is new.
+        """
+
+    @abstractmethod
+    def stop(self) -> None:
+        """
+        End it, and all that it started, where `can_stop`.
+        """
+
+    @abstractmethod
+    def output(self) -> str | None:
+        """
+        What it printed so far, bounded; ``None`` where that cannot be told apart.
+        """
+
+
+class Executor(ABC):
+    """
+    Runs one attempt at a time.
+    """
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """
+        Do ahead of a job what need not wait for it.
+
+        Raises:
+            ConfigurationError: no job can be run here as the settings say.
+        """
+
+    @abstractmethod
+    def start(self, record: JobRecord) -> Execution:
+        """
+        Begin the attempt that *record* claims.
+        """
+
+    @abstractmethod
+    def tidy(self) -> None:
+        """
+        Clear up after an attempt, once its outcome is committed.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """
+        End what was started, and give everything back; idempotent.
+        """
+
+
+def make_executor(app: RunnerApp, settings: RunnerSettings, wake: int) -> Executor:
+    """
+    The executor for the isolation that *settings* ask for.
+
+    Args:
+        app: what runs the jobs.
+        settings: see `RunnerSettings`.
+        wake: a descriptor that ends a wait when it becomes readable.
+    """
+    if settings.isolation == "thread":
+        return ThreadExecutor(app, wake)
+    return ChildExecutor(app, settings, wake)
+
+
+# -- in a child
+
+
+class ChildExecution(Execution):
+    """
+    An attempt in a child process.
+    """
+
+    can_stop = True
+
+    def __init__(self, child: Child) -> None:
+        self._child = child
+
+    def wait(self, timeout: float) -> Ending | None:
+        try:
+            frame = self._child.wait(timeout)
+        except ChildLost as lost:
+            error = JobError(type="ChildExited", message=str(lost))
+            return Failure(reason=Reason.WORKER_LOST, error=error, retryable=True)
+        return None if frame is None else _ending_of(frame)
+
+    def progress(self) -> Progress | None:
+        return self._child.progress()
+
+    def stop(self) -> None:
+        self._child.kill()
+
+    def output(self) -> str:
+        return self._child.output()
+
+
+def _ending_of(frame: Frame) -> Ending | None:
+    header = frame.header
+    if isinstance(header, Returned):
+        return JobOutput(
+            value_json=frame.body.decode(),
+            versions=header.versions,
+            manifest_json=header.manifest_json,
+            value_ref=header.value_ref,
+        )
+    if isinstance(header, Raised):
+        return Failure(reason=header.reason, error=header.error, retryable=header.retryable)
+    return None
+
+
+class ChildExecutor(Executor):
+    """
+    Runs attempts in children: one for many jobs, or one for each.
+    """
+
+    def __init__(self, app: RunnerApp, settings: RunnerSettings, wake: int) -> None:
+        self._app = app
+        self._settings = settings
+        self._wake = wake
+        self._child: Child | None = None
+
+    def prepare(self) -> None:
+        # A fork for one job is made when the job is there; a new interpreter takes long.
+        if self._settings.isolation == "warm" or choose_method(self._settings) == "spawn":
+            self._ready_child()
+
+    def start(self, record: JobRecord) -> Execution:
+        child = self._ready_child()
+        start = Start(
+            job_id=record.id,
+            attempt=record.attempt,
+            pipeline=record.pipeline,
+            input_ref=record.input_ref,
+        )
+        body = (record.input_json or "").encode()
+        child.begin(start, body, output_limit=self._settings.output_limit)
+        return ChildExecution(child)
+
+    def tidy(self) -> None:
+        if self._child is None:
+            return
+        if self._settings.isolation == "fresh":
+            self._drop(grace=0.0)
+        elif self._is_worn_out(self._child):
+            self._drop(grace=_GRACE)
+
+    def close(self) -> None:
+        self._drop(grace=_GRACE)
+
+    def _ready_child(self) -> Child:
+        if self._child is not None and not self._child.is_well():
+            self._drop(grace=0.0)
+        if self._child is None:
+            self._child = start_child(self._app, self._settings, self._wake)
+        return self._child
+
+    def _is_worn_out(self, child: Child) -> bool:
+        max_jobs, bound = self._settings.max_jobs, self._settings.recycle_rss_mb
+        if max_jobs is not None and child.jobs >= max_jobs:
+            return True
+        return bound is not None and (child.rss() or 0) > bound * _MIB
+
+    def _drop(self, *, grace: float) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.retire(grace)
+
+
+# -- in a thread
+
+
+class ThreadExecution(Execution):
+    """
+    An attempt in a thread of this process.
+    """
+
+    can_stop = False
+
+    def __init__(self, app: RunnerApp, record: JobRecord, wake: int) -> None:
+        self._app = app
+        self._ending: Ending | None = None
+        self._progress: Progress | None = None
+        self._over, self._over_end = os.pipe()
+        self._poller = select.poll()
+        for fd in (self._over, wake):
+            self._poller.register(fd, select.POLLIN)
+        job = JobInput(
+            job_id=record.id,
+            attempt=record.attempt,
+            pipeline=record.pipeline,
+            input_json=record.input_json,
+            input_ref=record.input_ref,
+            report=self._report,
+        )
+        self._thread = threading.Thread(
+            target=self._run, args=(job,), name=f"chariots-job-{record.id}", daemon=True
+        )
+        self._thread.start()
+
+    def wait(self, timeout: float) -> Ending | None:
+        self._poller.poll(max(0.0, timeout) * 1000)
+        return self._ending
+
+    def progress(self) -> Progress | None:
+        progress, self._progress = self._progress, None
+        return progress
+
+    def stop(self) -> None:
+        """
+        Do nothing: no thread can be ended from outside.
+        """
+
+    def output(self) -> None:
+        return None
+
+    def close(self) -> None:
+        """
+        Give the descriptors back, if the attempt is over.
+        """
+        if self._ending is not None:
+            self._thread.join()
+            os.close(self._over)
+            os.close(self._over_end)
+
+    def _run(self, job: JobInput) -> None:
+        try:
+            self._ending = self._app.execute_job(job)
+        except BaseException as error:  # noqa: BLE001  whatever an op raises is its failure
+            self._ending = failure_of(error)
+        os.write(self._over_end, b".")
+
+    def _report(self, progress: Progress) -> None:
+        self._progress = progress
+
+
+class ThreadExecutor(Executor):
+    """
+    Runs attempts in threads of this process.
+    """
+
+    def __init__(self, app: RunnerApp, wake: int) -> None:
+        self._app = app
+        self._wake = wake
+        self._execution: ThreadExecution | None = None
+
+    def prepare(self) -> None:
+        """
+        Do nothing: a thread starts quickly.
+        """
+
+    def start(self, record: JobRecord) -> Execution:
+        self._execution = ThreadExecution(self._app, record, self._wake)
+        return self._execution
+
+    def tidy(self) -> None:
+        if self._execution is not None:
+            self._execution.close()
+            self._execution = None
+
+    def close(self) -> None:
+        self.tidy()

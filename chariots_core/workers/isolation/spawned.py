@@ -1,0 +1,83 @@
+"""
+The program of a spawned child: ``python -m chariots_core.workers.isolation.spawned``.
+
+Its arguments are numbers only; where the app is comes over the socket.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from importlib import import_module
+from typing import cast
+
+from chariots_core.errors import AppLoadError
+from chariots_core.workers.contracts import RunnerApp
+from chariots_core.workers.isolation.board import ProgressBoard
+from chariots_core.workers.isolation.child import JobServer, reopen_output, settle_in
+from chariots_core.workers.isolation.failures import describe
+from chariots_core.workers.isolation.wire import Broken, Channel, Hello, Ready
+
+
+def main(parent: int, control_fd: int, board_fd: int) -> int:
+    """
+    Import the app, say so, and run its jobs until the runner closes the socket.
+
+    Args:
+        parent: the runner's process.
+        control_fd: the socket to it.
+        board_fd: the memory for reports.
+
+    Returns:
+        The exit code.
+    """
+    settle_in(parent=parent, control=control_fd)
+    reopen_output()
+    control = socket.socket(fileno=control_fd)
+    for fd in (control_fd, board_fd):
+        os.set_inheritable(fd, False)
+    channel = Channel(control)
+    frame = channel.receive()
+    if frame is None or not isinstance(frame.header, Hello):
+        return 1
+    try:
+        app = import_app(frame.header)
+    except BaseException as error:  # noqa: BLE001  the module may raise anything; the runner tells
+        channel.send(Broken(error=describe(error)))
+        return 1
+    channel.send(Ready())
+    JobServer(app, control, ProgressBoard(board_fd)).serve()
+    return 0
+
+
+def import_app(hello: Hello) -> RunnerApp:
+    """
+    The app that *hello* names, imported as the runner would.
+
+    Raises:
+        AppLoadError: the module has no such attribute, or it is no app.
+    """
+    sys.path[:] = hello.path
+    if hello.python_path is None:
+        os.environ.pop("PYTHONPATH", None)
+    else:
+        os.environ["PYTHONPATH"] = hello.python_path
+    module_name, _, attribute = hello.app_spec.partition(":")
+    found: object = import_module(module_name)
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            raise AppLoadError(
+                f"app {hello.app_spec!r} cannot be loaded: {found!r} has no {name!r}; "
+                "name it as 'package.module:attribute'"
+            )
+        found = getattr(found, name)
+    # A server carries its app.
+    found = getattr(found, "chariots", found)
+    if not callable(getattr(found, "execute_job", None)):
+        raise AppLoadError(f"{hello.app_spec!r} is a {type(found).__name__}, not an app")
+    return cast("RunnerApp", found)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*map(int, sys.argv[1:4])))

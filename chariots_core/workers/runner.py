@@ -1,0 +1,310 @@
+"""
+The worker side of every backend: claim a job, run it, commit what became of it.
+
+A backend takes a job id off its queue and calls `JobRunner.run`; no more.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from types import TracebackType
+from typing import Final
+
+from chariots_core.errors import StaleAttempt, StoreUnavailable
+from chariots_core.jobs import lifecycle
+from chariots_core.jobs.record import JobRecord
+from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.store import QueueJobStore
+from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
+from chariots_core.workers.isolation import Ending, make_executor
+from chariots_core.workers.supervision import StopSwitch, Supervision
+
+logger = logging.getLogger(__name__)
+
+_OUTCOMES: Final = {
+    JobStatus.done: RunOutcome.DONE,
+    JobStatus.failed: RunOutcome.FAILED,
+    JobStatus.queued: RunOutcome.RETRIED,
+    JobStatus.deferred: RunOutcome.RETRIED,
+}
+
+#: Seconds before a commit is offered again, and the bound of that.
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+class JobRunner:
+    """
+    Runs jobs of an app, one at a time.
+
+    A runner belongs to the thread that made it: its children die with that
+    thread. `stop` and `abort` may be called from signal handlers.
+
+    Args:
+        app: whose jobs.
+        worker_id: who claims them.
+        settings: how they are run.
+        housekeeping: called every few seconds while a job runs, from the same
+            loop: for heart-beats and ticks. An exception in it is logged.
+    """
+
+    def __init__(
+        self,
+        app: RunnerApp,
+        *,
+        worker_id: str,
+        settings: RunnerSettings | None = None,
+        housekeeping: Callable[[], None] | None = None,
+    ) -> None:
+        self.worker_id = worker_id
+        self.settings = settings or RunnerSettings()
+        self.current: JobRecord | None = None
+        self._app = app
+        self._store = app.job_store
+        self._housekeeping = housekeeping or (lambda: None)
+        self._switch = StopSwitch()
+        self._executor = make_executor(app, self.settings, self._switch.fd)
+        self._closed = False
+
+    def __enter__(self) -> JobRunner:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def stopping(self) -> bool:
+        """
+        Whether `stop` or `abort` was called.
+        """
+        return self._switch.stopping
+
+    def prepare(self) -> None:
+        """
+        Start the child ahead of the first job, so that the worker is ready when it says so.
+
+        Raises:
+            ConfigurationError: no job can be run here as the settings say.
+        """
+        self._executor.prepare()
+
+    def run(self, job_id: str) -> RunOutcome:
+        """
+        Run the job that a queue has delivered, if it is still to be run.
+
+        Raises:
+            JobNotFound: the app has no such job: a message that names nothing.
+            StoreUnavailable: it cannot be claimed now.
+            ConfigurationError: no job can be run here as the settings say.
+        """
+        self._executor.prepare()
+        record = lifecycle.claim(
+            self._store, job_id, worker=self.worker_id, lease=self.settings.lease
+        )
+        return RunOutcome.SKIPPED_DUPLICATE if record is None else self.run_claimed(record)
+
+    def run_next(self, *, backend: str, queues: Sequence[str]) -> RunOutcome | None:
+        """
+        Claim the next job of a store that is its own queue, and run it.
+
+        Returns:
+            ``None`` if there is none, or the runner is stopping.
+
+        Raises:
+            StoreUnavailable: nothing can be claimed now.
+            ConfigurationError: no job can be run here as the settings say.
+        """
+        if self.stopping:
+            return None
+        if not isinstance(self._store, QueueJobStore):
+            raise TypeError(f"a {self._store.kind!r} job store is no queue: use run(job_id)")
+        self._executor.prepare()
+        record = self._store.claim_next(
+            backend=backend, queues=queues, worker=self.worker_id, lease=self.settings.lease
+        )
+        return None if record is None else self.run_claimed(record)
+
+    def run_claimed(self, record: JobRecord) -> RunOutcome:
+        """
+        Run a job that this worker has claimed, and commit what became of it.
+        """
+        if record.pipeline not in self._app.pipeline_names:
+            delay = self._unknown_pipeline_delay(record)
+            return self._hand_back(record, Reason.UNKNOWN_PIPELINE, delay)
+        if self.stopping:
+            return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
+        self.current = record
+        try:
+            return self._execute(record)
+        finally:
+            self.current = None
+            self._executor.tidy()
+
+    def stop(self) -> None:
+        """
+        Finish the job at hand and begin no other: one that is claimed from here
+        on is handed back.
+        """
+        self._switch.stop()
+
+    def abort(self) -> None:
+        """
+        End the job at hand as lost, and begin no other.
+        """
+        self._switch.abort()
+
+    def close(self) -> None:
+        """
+        End the child and give everything back; idempotent.
+        """
+        if not self._closed:
+            self._closed = True
+            self._executor.close()
+            self._switch.close()
+
+    # -- one attempt
+
+    def _execute(self, record: JobRecord) -> RunOutcome:
+        execution = self._executor.start(record)
+        self._emit(record)
+        supervision = Supervision(
+            store=self._store,
+            record=record,
+            execution=execution,
+            settings=self.settings,
+            switch=self._switch,
+            housekeeping=self._housekeeping,
+        )
+        try:
+            ending = supervision.watch()
+            settled = self._commit(record, ending, execution.output())
+        except StaleAttempt as stale:
+            logger.warning(
+                "attempt %d of job %s commits nothing: %s", record.attempt, record.id, stale,
+                extra={"action": "attempt_stale", "job_id": record.id},
+            )
+            return RunOutcome.STALE
+        return RunOutcome.STALE if settled is None else self._follow_up(settled)
+
+    def _commit(self, record: JobRecord, ending: Ending, output: str | None) -> JobRecord | None:
+        """
+        Write what became of an attempt; ``None`` if the store stays out of reach.
+        """
+        write = self._writing_of(record, ending, output)
+        give_up = time.monotonic() + self.settings.commit_patience
+        pause = _FIRST_PAUSE
+        unsure = False
+        while True:
+            try:
+                return write()
+            except StoreUnavailable as error:
+                unsure = True
+                if time.monotonic() + pause > give_up:
+                    logger.error(
+                        "the outcome of job %s cannot be committed: %s", record.id, error,
+                        extra={"action": "commit_failed", "job_id": record.id},
+                    )
+                    return None
+            except StaleAttempt:
+                # A step whose answer was lost may have been taken.
+                if unsure and (own := self._own_commit(record, ending)) is not None:
+                    return own
+                raise
+            time.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    def _writing_of(
+        self, record: JobRecord, ending: Ending, output: str | None
+    ) -> Callable[[], JobRecord]:
+        if isinstance(ending, JobOutput):
+            return partial(
+                lifecycle.complete,
+                self._store,
+                record,
+                value_json=ending.value_json or None,
+                versions=ending.versions,
+                manifest_json=ending.manifest_json,
+                value_ref=ending.value_ref,
+                output=output or None,
+            )
+        return partial(
+            lifecycle.fail,
+            self._store,
+            record,
+            reason=ending.reason,
+            error=ending.error,
+            retryable=ending.retryable,
+            output=output or None,
+        )
+
+    def _own_commit(self, record: JobRecord, ending: Ending) -> JobRecord | None:
+        now = self._store.get(record.id)
+        if (now.attempt, now.token) != (record.attempt, record.token):
+            return None
+        if isinstance(ending, JobOutput):
+            return now if now.status is JobStatus.done else None
+        return now if now.error == ending.error else None
+
+    # -- afterwards
+
+    def _hand_back(self, record: JobRecord, reason: str, delay: float) -> RunOutcome:
+        try:
+            released = lifecycle.release(self._store, record, reason=reason, delay=delay)
+        except StaleAttempt:
+            return RunOutcome.STALE
+        self._follow_up(released)
+        return RunOutcome.HANDED_BACK
+
+    def _unknown_pipeline_delay(self, record: JobRecord) -> float:
+        first, longest = (
+            self.settings.unknown_pipeline_delay,
+            self.settings.unknown_pipeline_max_delay,
+        )
+        return min(longest, first * 2.0 ** min(record.generation - 1, 32))
+
+    def _follow_up(self, record: JobRecord) -> RunOutcome:
+        """
+        What comes after a commit. Whatever fails here, `tick` does again.
+        """
+        if record.is_unpublished:
+            self._publish(record)
+        if record.status is JobStatus.queued:
+            self._dispatch(record)
+        self._emit(record)
+        return _OUTCOMES[record.status]
+
+    def _publish(self, record: JobRecord) -> None:
+        try:
+            self._app.publish(record)
+            lifecycle.mark_published(self._store, record)
+        except Exception:
+            logger.exception(
+                "what job %s trained is not published yet", record.id,
+                extra={"action": "publish_failed", "job_id": record.id},
+            )
+
+    def _dispatch(self, record: JobRecord) -> None:
+        try:
+            self._app.dispatch(record)
+        except Exception:
+            logger.exception(
+                "job %s is not handed to the queue yet", record.id,
+                extra={"action": "dispatch_failed", "job_id": record.id},
+            )
+
+    def _emit(self, record: JobRecord) -> None:
+        try:
+            self._app.emit(record.status.value, record)
+        except Exception:
+            logger.exception(
+                "an observer of job %s failed", record.id,
+                extra={"action": "observer_failed", "job_id": record.id},
+            )

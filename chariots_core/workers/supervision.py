@@ -1,0 +1,228 @@
+"""
+Watching one attempt from outside: its lease, its time, a wish that it ends.
+
+There is no thread in here: whatever an op does to its own process, this loop
+goes on, and a fork from this process is safe.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from typing import Final
+
+from chariots_core.errors import StaleAttempt, StoreUnavailable
+from chariots_core.jobs import lifecycle
+from chariots_core.jobs.record import JobError, JobRecord, Progress
+from chariots_core.jobs.status import Reason
+from chariots_core.jobs.store import JobStore
+from chariots_core.workers.contracts import RunnerSettings
+from chariots_core.workers.isolation import Ending, Execution, Failure
+
+logger = logging.getLogger(__name__)
+
+
+class StopSwitch:
+    """
+    How a signal handler tells the loop that the worker shall stop.
+    """
+
+    def __init__(self) -> None:
+        self.stopping = False
+        self.aborting = False
+        self.fd, self._end = os.pipe()
+        for end in (self.fd, self._end):
+            os.set_blocking(end, False)
+
+    def stop(self) -> None:
+        """
+        Finish what has begun; begin nothing.
+        """
+        self.stopping = True
+        self.wake()
+
+    def abort(self) -> None:
+        """
+        Give up what has begun, too.
+        """
+        self.aborting = True
+        self.stop()
+
+    def wake(self) -> None:
+        """
+        End a wait that is under way.
+        """
+        try:
+            os.write(self._end, b".")
+        except BlockingIOError:
+            # It is full of calls that nobody has answered yet: one more says nothing new.
+            pass
+
+    def drain(self) -> None:
+        """
+        Be ready for the next call.
+        """
+        try:
+            os.read(self.fd, 1 << 16)
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        os.close(self.fd)
+        os.close(self._end)
+
+
+class Supervision:
+    """
+    Sees one attempt to its end.
+
+    Args:
+        store: where its lease is renewed.
+        record: the job, claimed.
+        execution: the attempt under way.
+        settings: see `RunnerSettings`.
+        switch: tells that the worker shall stop.
+        housekeeping: called now and then while there is nothing to do.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: JobStore,
+        record: JobRecord,
+        execution: Execution,
+        settings: RunnerSettings,
+        switch: StopSwitch,
+        housekeeping: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._execution = execution
+        self._settings = settings
+        self._switch = switch
+        self._housekeeping = housekeeping
+        self._progress: Progress | None = None
+        self._progress_written = False
+        self._verdict: Failure | StaleAttempt | None = None
+        now = time.monotonic()
+        self._deadline = None if record.timeout is None else now + record.timeout
+        self._renew_at = now + settings.renew_interval
+        self._look_at = now + settings.progress_interval
+        self._housekeeping_at = now + settings.housekeeping_interval
+
+    def watch(self) -> Ending:
+        """
+        Wait until the attempt is over, or end it where it must be.
+
+        Raises:
+            StaleAttempt: it is no longer the job's own; it is over all the same.
+        """
+        while self._verdict is None:
+            ending = self._execution.wait(self._patience())
+            if ending is not None:
+                return ending
+            self._attend()
+        return self._enforce(self._verdict)
+
+    def last_progress(self) -> Progress | None:
+        """
+        What was reported last, if an earlier report was written: a reader that
+        followed the run shall not be left at a report of its middle.
+        """
+        if not self._progress_written:
+            return None
+        return self._execution.progress() or self._progress
+
+    def _patience(self) -> float:
+        due = min(self._renew_at, self._look_at, self._housekeeping_at)
+        if self._deadline is not None:
+            due = min(due, self._deadline)
+        return due - time.monotonic()
+
+    def _attend(self) -> None:
+        self._switch.drain()
+        now = time.monotonic()
+        if self._switch.aborting:
+            self._verdict = _stopped()
+        elif self._deadline is not None and now >= self._deadline:
+            self._verdict = _timed_out(self._record)
+        if now >= min(self._look_at, self._renew_at):
+            self._look(now)
+        if now >= self._housekeeping_at:
+            self._keep_house(now)
+
+    def _look(self, now: float) -> None:
+        self._look_at = now + self._settings.progress_interval
+        self._progress = self._execution.progress() or self._progress
+        if self._progress is not None or now >= self._renew_at:
+            self._renew(now)
+
+    def _renew(self, now: float) -> None:
+        self._renew_at = now + self._settings.renew_interval
+        try:
+            record = lifecycle.renew(
+                self._store, self._record, lease=self._settings.lease, progress=self._progress
+            )
+        except StoreUnavailable as error:
+            # The child goes on: the store may be back before the lease is over,
+            # and if it is not, the token decides.
+            logger.warning(
+                "the lease of job %s cannot be renewed now: %s", self._record.id, error,
+                extra={"action": "renew_failed", "job_id": self._record.id},
+            )
+            return
+        except StaleAttempt as stale:
+            self._verdict = stale
+            return
+        self._progress_written = self._progress_written or self._progress is not None
+        self._progress = None
+        if record.cancel_requested and self._verdict is None:
+            self._verdict = _cancelled()
+
+    def _keep_house(self, now: float) -> None:
+        self._housekeeping_at = now + self._settings.housekeeping_interval
+        try:
+            self._housekeeping()
+        except Exception:
+            logger.exception("housekeeping failed", extra={"action": "housekeeping_failed"})
+
+    def _enforce(self, verdict: Failure | StaleAttempt) -> Failure:
+        """
+        End the attempt; where that cannot be done, wait for its end.
+        """
+        self._execution.stop()
+        while not self._execution.can_stop and not self._switch.aborting:
+            if self._execution.wait(self._patience()) is not None:
+                break
+            self._attend()
+        if isinstance(verdict, StaleAttempt):
+            raise verdict
+        return verdict
+
+
+def _timed_out(record: JobRecord) -> Failure:
+    message = f"the attempt took longer than its timeout of {record.timeout:g} s, and was stopped"
+    return Failure(
+        reason=Reason.TIMEOUT,
+        error=JobError(type="JobTimeout", message=message),
+        retryable=True,
+    )
+
+
+def _cancelled() -> Failure:
+    return Failure(
+        reason=Reason.CANCELLED,
+        error=JobError(type="JobCancelled", message="the job was cancelled while it ran"),
+        retryable=False,
+    )
+
+
+def _stopped() -> Failure:
+    message = "the worker had to stop before the attempt came to its end"
+    return Failure(
+        reason=Reason.WORKER_LOST,
+        error=JobError(type="WorkerStopped", message=message),
+        retryable=True,
+    )
