@@ -26,6 +26,13 @@ def new_job_id() -> str:
     return secrets.token_hex(16)
 
 
+def is_job_id(job_id: object) -> bool:
+    """
+    Whether *job_id* has the form of one: 1 to 64 letters, digits, ``_`` or ``-``.
+    """
+    return isinstance(job_id, str) and _JOB_ID.fullmatch(job_id) is not None
+
+
 def check_job_id(job_id: object) -> str:
     """
     Return *job_id* if it has the form of one, before any store is asked for it.
@@ -140,8 +147,10 @@ class JobRecord:
         token: the fencing token: a commit must name the newest one.
         worker: the id of the worker that runs or ran it.
         lease_until: until when a running attempt is believed to be alive.
-        generation: how many times it was handed to the queue.
-        resend_at: when it is handed over again, if still queued.
+        generation: how many times it was handed to the queue; 0 for a scheduled
+            job whose time has not come.
+        resend_at: when it is handed over again, if still queued; for a job that
+            is done, when a publication that went wrong is tried again.
         due_at: when a deferred job becomes queued.
         queue_expires_at: when a job that nobody started fails.
         cancel_requested: whether somebody asked for its end.
@@ -175,7 +184,9 @@ class JobRecord:
     generation: int = 1
     resend_at: datetime | None = None
     due_at: datetime | None = None
+    queue_timeout: float | None = None
     queue_expires_at: datetime | None = None
+    resend_after: float | None = None
     result_ttl: float = 7 * 24 * 3600.0
     created_at: datetime
     queued_at: datetime | None = None

@@ -68,6 +68,7 @@ class Guard:
         attempt: its attempt, if that matters.
         token: its fencing token, if that matters.
         generation: its dispatch generation, if that matters.
+        cancel_requested: whether somebody has asked for its end, if that matters.
         when: a condition of time, if one matters.
     """
 
@@ -76,6 +77,7 @@ class Guard:
     attempt: int | None = None
     token: int | None = None
     generation: int | None = None
+    cancel_requested: bool | None = None
     when: When | None = None
 
 
@@ -155,6 +157,7 @@ CHANGEABLE: Final = frozenset(
         "generation",
         "resend_at",
         "due_at",
+        "queue_expires_at",
         "queued_at",
         "started_at",
         "finished_at",
@@ -213,6 +216,7 @@ class JobStore(ABC):
         changes: Mapping[str, Any] | None = None,
         *,
         event: NewEvent | None = None,
+        output: str | None = None,
     ) -> JobRecord | None:
         """
         Change a job if *guard* holds, in one atomic step with *event*.
@@ -224,6 +228,7 @@ class JobStore(ABC):
                 `FromNow` or a `Plus`.
             event: what to write to the job's events; where the status changes
                 and nothing is given, a ``"state"`` event without data.
+            output: what the job printed: an event ``"output"`` before the other.
 
         Returns:
             The record as written, or ``None`` if the guard did not hold.
@@ -238,7 +243,10 @@ class JobStore(ABC):
         if status is not None and status is not guard.status:
             check_transition(guard.status, status, job_id=guard.job_id)
             event = event or NewEvent(kind="state")
-        return self._compare_and_set(guard, status or guard.status, changes, event)
+        events = () if event is None else (event,)
+        if output:
+            events = (NewEvent(kind="output", data={"text": output}), *events)
+        return self._compare_and_set(guard, status or guard.status, changes, events)
 
     @abstractmethod
     def _compare_and_set(
@@ -246,10 +254,11 @@ class JobStore(ABC):
         guard: Guard,
         status: JobStatus,
         changes: Mapping[str, Any],
-        event: NewEvent | None,
+        events: Sequence[NewEvent],
     ) -> JobRecord | None:
         """
-        Do what `compare_and_set` promises; the arguments are checked.
+        Do what `compare_and_set` promises; the arguments are checked, and
+        *events* are to be written in their order.
         """
 
     @abstractmethod

@@ -1,0 +1,401 @@
+"""
+The life of a job: which change follows which event, once for all stores.
+
+Every function is one compare-and-set, so that it holds against any number of
+other processes. A function that makes a job ``queued`` does not hand it to a
+queue: the caller does, with the record it gets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from chariots_core.errors import StaleAttempt
+from chariots_core.jobs.record import JobError, JobRecord, Progress
+from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.store import FromNow, Guard, JobStore, NewEvent, Plus, When
+
+#: Seconds after which a job that is still queued is handed over again, at most.
+RESEND_CAP: Final = 300.0
+
+_Changes = dict[str, Any]
+_Outcome = tuple[JobStatus, _Changes]
+
+
+# -- the way of an attempt
+
+
+def claim_changes(*, worker: str, lease: float) -> _Changes:
+    """
+    What a claim changes, for stores that find and claim in one step.
+    """
+    return {
+        "reason": None,
+        "attempt": Plus(1),
+        "token": Plus(1),
+        "worker": worker,
+        "lease_until": FromNow(lease),
+        "started_at": FromNow(),
+        "progress": None,
+        "due_at": None,
+        "resend_at": None,
+    }
+
+
+def claim(store: JobStore, job_id: str, *, worker: str, lease: float) -> JobRecord | None:
+    """
+    Start the next attempt of a queued job.
+
+    Args:
+        store: where the job lives.
+        job_id: its id.
+        worker: the id of the worker that will run it.
+        lease: seconds for which it is believed to be alive without a `renew`.
+
+    Returns:
+        The record, with its input and a new token; ``None`` where there is
+        nothing to start: a duplicate message, a job that was cancelled, or
+        whose time in the queue is over, or that the store does not know.
+    """
+    guard = Guard(job_id=job_id, status=JobStatus.queued, when=When.startable)
+    return store.compare_and_set(
+        guard, JobStatus.running, claim_changes(worker=worker, lease=lease)
+    )
+
+
+def renew(
+    store: JobStore, record: JobRecord, *, lease: float, progress: Progress | None = None
+) -> JobRecord:
+    """
+    Say that a running attempt lives, and how far it is.
+
+    The record that comes back tells whether somebody wants it to end
+    (``cancel_requested``).
+
+    Raises:
+        StaleAttempt: the attempt is no longer the job's own.
+    """
+    changes: _Changes = {"lease_until": FromNow(lease)}
+    event = None
+    if progress is not None:
+        changes["progress"] = progress
+        event = NewEvent(kind="progress", data=_facts(progress))
+    return _own(record, store.compare_and_set(_mine(record), None, changes, event=event))
+
+
+def complete(
+    store: JobStore,
+    record: JobRecord,
+    *,
+    value_json: str | None,
+    versions: Mapping[str, str] | None = None,
+    manifest_json: str | None = None,
+    value_ref: str | None = None,
+    output: str | None = None,
+) -> JobRecord:
+    """
+    Commit the result of a running attempt: value and status in one step.
+
+    A job that was asked to end but finished is done.
+
+    Args:
+        store: where the job lives.
+        record: the record that the claim returned, or a later one of the attempt.
+        value_json: the result as JSON text.
+        versions: node name to version, as text.
+        manifest_json: what it trained; the job is unpublished until
+            `mark_published`.
+        value_ref: where a large result is kept.
+        output: what it printed, kept as an event.
+
+    Raises:
+        StaleAttempt: the attempt is no longer the job's own; nothing was written.
+    """
+    changes = _finished(record) | {
+        "reason": None,
+        "error": None,
+        "value_json": value_json,
+        "value_ref": value_ref,
+        "versions": dict(versions or {}),
+        "manifest_json": manifest_json,
+    }
+    written = store.compare_and_set(_mine(record), JobStatus.done, changes, output=output)
+    return _own(record, written)
+
+
+def fail(
+    store: JobStore,
+    record: JobRecord,
+    *,
+    reason: str,
+    error: JobError | None = None,
+    retryable: bool,
+    output: str | None = None,
+) -> JobRecord:
+    """
+    End a running attempt that went wrong: try again, or fail.
+
+    A *retryable* job with attempts left becomes ``queued``, or ``deferred``
+    for ``retry_delay``, doubled for each further attempt. Without attempts
+    left it fails with *reason*, except that a job of several attempts whose
+    last worker was lost fails with ``attempts_exhausted``. A job that somebody
+    asked to end is not tried again.
+
+    Raises:
+        StaleAttempt: the attempt is no longer the job's own; nothing was written.
+    """
+
+    def outcome(current: JobRecord) -> _Outcome:
+        return after_failure(current, reason=reason, error=error, retryable=retryable)
+
+    return _end_attempt(store, record, outcome, output)
+
+
+def release(
+    store: JobStore,
+    record: JobRecord,
+    *,
+    reason: str,
+    delay: float = 0.0,
+    error: JobError | None = None,
+) -> JobRecord:
+    """
+    Hand a running job back as if it had not been started: the attempt does not count.
+
+    Its time in the queue begins anew, except where nobody knew its pipeline
+    (``unknown_pipeline``): then it goes on, so that it ends some day. A job
+    that somebody asked to end fails as ``cancelled`` instead.
+
+    Args:
+        store: where the job lives.
+        record: the record that the claim returned, or a later one of the attempt.
+        reason: why; see `Reason`.
+        delay: seconds for which nobody may start it.
+        error: more of why.
+
+    Raises:
+        StaleAttempt: the attempt is no longer the job's own; nothing was written.
+    """
+
+    def outcome(current: JobRecord) -> _Outcome:
+        if current.cancel_requested:
+            return JobStatus.failed, _finished(current) | {"reason": Reason.CANCELLED}
+        status, changes = _again(current, delay)
+        if reason == Reason.UNKNOWN_PIPELINE:
+            del changes["queue_expires_at"]
+        return status, changes | {"reason": reason, "error": error, "attempt": Plus(-1)}
+
+    return _end_attempt(store, record, outcome, None)
+
+
+# -- what others do to a job
+
+
+def request_cancel(store: JobStore, job_id: str) -> JobRecord:
+    """
+    Ask for a job's end.
+
+    One that has not started fails as ``cancelled`` at once. One that runs is
+    marked, and its worker ends it. One that is over stays as it is: see the
+    status of the record that comes back.
+
+    Raises:
+        JobNotFound: there is no such job.
+    """
+    while True:
+        record = store.get(job_id)
+        if record.status.is_final or record.cancel_requested:
+            return record
+        if record.status is JobStatus.running:
+            written = store.compare_and_set(
+                _mine(record),
+                None,
+                {"cancel_requested": True},
+                event=NewEvent(kind="cancel_requested"),
+            )
+        else:
+            written = store.compare_and_set(
+                _as_it_is(record),
+                JobStatus.failed,
+                _finished(record) | {"reason": Reason.CANCELLED, "cancel_requested": True},
+            )
+        if written is not None:
+            return written
+
+
+def not_submitted(store: JobStore, record: JobRecord, error: JobError | None = None) -> JobRecord:
+    """
+    Fail a job that was certainly not handed over.
+
+    Returns:
+        The record as it is now: something else, if somebody was quicker.
+    """
+    changes = _finished(record) | {"reason": Reason.NOT_SUBMITTED, "error": error}
+    written = store.compare_and_set(_as_it_is(record), JobStatus.failed, changes)
+    return written or store.get(record.id)
+
+
+def mark_published(store: JobStore, record: JobRecord) -> JobRecord:
+    """
+    Note that what a job trained is in the op store. Idempotent.
+    """
+    guard = Guard(
+        job_id=record.id, status=JobStatus.done, token=record.token, when=When.unpublished
+    )
+    changes = {"published_at": FromNow(), "resend_at": None}
+    written = store.compare_and_set(guard, None, changes, event=NewEvent(kind="published"))
+    return written or store.get(record.id)
+
+
+# -- outcomes, for these functions and for the tick
+
+
+def after_failure(
+    record: JobRecord, *, reason: str, error: JobError | None, retryable: bool
+) -> _Outcome:
+    """
+    What becomes of a running job whose attempt went wrong.
+    """
+    if retryable and not record.cancel_requested and record.attempt < record.max_attempts:
+        delay = record.retry_delay * 2.0 ** max(record.attempt - 1, 0)
+        status, changes = _again(record, delay)
+        return status, changes | {"reason": Reason.RETRYING, "error": error}
+    if reason == Reason.WORKER_LOST:
+        if record.cancel_requested:
+            reason = Reason.CANCELLED
+        elif record.max_attempts > 1:
+            reason = Reason.ATTEMPTS_EXHAUSTED
+    return JobStatus.failed, _finished(record) | {"reason": reason, "error": error}
+
+
+def after_waiting(record: JobRecord) -> _Outcome:
+    """
+    What becomes of a deferred job whose time has come.
+    """
+    reason = None if record.reason == Reason.SCHEDULED else record.reason
+    changes = _handed_over(record) | {"reason": reason, "queued_at": FromNow(), "due_at": None}
+    return JobStatus.queued, changes
+
+
+def after_queue_timeout(record: JobRecord) -> _Outcome:
+    """
+    What becomes of a job that nobody started in time.
+    """
+    changes = _finished(record)
+    if record.reason == Reason.UNKNOWN_PIPELINE:
+        changes["reason"] = Reason.UNKNOWN_PIPELINE
+        if record.error is None:
+            changes["error"] = JobError(
+                type="PipelineNotFound",
+                message=f"no worker knew the pipeline {record.pipeline!r} before the job's "
+                "time in the queue ended",
+            )
+    else:
+        changes["reason"] = Reason.EXPIRED_IN_QUEUE
+    return JobStatus.failed, changes
+
+
+def resend_changes(record: JobRecord) -> _Changes:
+    """
+    What changes as a queued job is handed over once more.
+    """
+    return _handed_over(record)
+
+
+def _again(record: JobRecord, delay: float) -> _Outcome:
+    changes: _Changes = {
+        "lease_until": None,
+        "queue_expires_at": (
+            None if record.queue_timeout is None else FromNow(delay + record.queue_timeout)
+        ),
+    }
+    if delay > 0:
+        return JobStatus.deferred, changes | {"due_at": FromNow(delay)}
+    return JobStatus.queued, changes | _handed_over(record) | {"queued_at": FromNow()}
+
+
+def _handed_over(record: JobRecord) -> _Changes:
+    wait = None
+    if record.resend_after is not None:
+        cap = max(RESEND_CAP, record.resend_after)
+        wait = FromNow(min(cap, record.resend_after * 2.0 ** min(record.generation, 32)))
+    return {"generation": Plus(1), "resend_at": wait}
+
+
+def _finished(record: JobRecord) -> _Changes:
+    return {
+        "finished_at": FromNow(),
+        "expires_at": FromNow(record.result_ttl),
+        "lease_until": None,
+        "due_at": None,
+        "resend_at": None,
+        "queue_expires_at": None,
+    }
+
+
+# -- guards
+
+
+def _mine(record: JobRecord, *, exactly: bool = False) -> Guard:
+    """
+    That the attempt is still the job's own.
+    """
+    return Guard(
+        job_id=record.id,
+        status=JobStatus.running,
+        attempt=record.attempt,
+        token=record.token,
+        cancel_requested=record.cancel_requested if exactly else None,
+    )
+
+
+def _as_it_is(record: JobRecord) -> Guard:
+    """
+    That nobody has started or sent the job since *record* was read.
+    """
+    return Guard(
+        job_id=record.id,
+        status=record.status,
+        attempt=record.attempt,
+        token=record.token,
+        generation=record.generation,
+    )
+
+
+def _own(record: JobRecord, written: JobRecord | None) -> JobRecord:
+    if written is not None:
+        return written
+    raise StaleAttempt(
+        f"attempt {record.attempt} of job {record.id!r} is no longer the job's own "
+        f"(token {record.token}): it was settled by somebody else; drop its outcome",
+        job_id=record.id,
+    )
+
+
+def _end_attempt(store: JobStore, record: JobRecord, outcome: Any, output: str | None) -> JobRecord:
+    """
+    End an attempt as *outcome* says, even if somebody asks for the job's end
+    at the same moment.
+    """
+    current = record
+    while True:
+        status, changes = outcome(current)
+        guard = _mine(current, exactly=True)
+        written = store.compare_and_set(guard, status, changes, output=output)
+        if written is not None:
+            return written
+        seen = store.get(record.id)
+        if (seen.status, seen.token) != (JobStatus.running, record.token):
+            return _own(record, None)
+        current = seen
+
+
+def _facts(progress: Progress) -> dict[str, Any]:
+    facts = {
+        "done": progress.done,
+        "total": progress.total,
+        "node": progress.node,
+        "message": progress.message,
+    }
+    return {name: value for name, value in facts.items() if value is not None}

@@ -1,0 +1,326 @@
+"""
+The texts of the statements: each is made once for its shape and then kept, so
+that drivers and servers can keep its plan too.
+
+Only names of this module's own and the clock go into a text; every value is a
+parameter, written ``:name`` and rewritten where a driver wants it otherwise.
+"""
+
+# ruff: noqa: S608
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import attrs
+
+from chariots_core.jobs.store import FromNow, Guard, JobQuery, Plus, When
+from chariots_core.jobs_sql.rows import EVENT_COLUMNS, JOB_COLUMNS, WORKER_COLUMNS, to_column
+
+_ALL: Final = ", ".join(JOB_COLUMNS)
+_WITHOUT_PAYLOADS: Final = ", ".join(
+    f"NULL AS {name}" if name in ("input_json", "value_json") else name for name in JOB_COLUMNS
+)
+_LISTED: Final = _WITHOUT_PAYLOADS.replace("manifest_json", "NULL AS manifest_json")
+_EVENT: Final = ", ".join(EVENT_COLUMNS)
+_KNOWN: Final = (
+    "(expires_at IS NULL OR expires_at > {now}"
+    " OR (status = 'done' AND manifest_json IS NOT NULL AND published_at IS NULL))"
+)
+_WHEN: Final = {
+    When.startable: "(queue_expires_at IS NULL OR queue_expires_at > {now})",
+    When.lease_expired: "lease_until <= {now}",
+    When.due: "due_at <= {now}",
+    When.resend_due: "resend_at <= {now}",
+    When.queue_expired: "queue_expires_at <= {now}",
+    When.unpublished: "manifest_json IS NOT NULL AND published_at IS NULL",
+}
+
+Parameters = dict[str, Any]
+
+
+@attrs.frozen
+class Change:
+    """
+    An ``UPDATE`` of at most one job that returns it.
+    """
+
+    text: str
+    parameters: Parameters
+
+
+class Statements:
+    """
+    The statements for one kind of database.
+
+    Args:
+        dialect: ``"sqlite"`` or ``"postgresql"``.
+        clock: its clock, as an expression.
+    """
+
+    def __init__(self, dialect: str, clock: str) -> None:
+        self._postgresql = dialect == "postgresql"
+        self._clock = clock
+        # PostgreSQL looks a moving clock up in an index only if it stands still.
+        moment = f"(SELECT {clock})" if self._postgresql else clock
+        self._changes: dict[object, str] = {}
+        self._claims: dict[int, str] = {}
+        self._events: dict[tuple[str, int], str] = {}
+        known = _KNOWN.format(now=clock)
+        mine = "FROM chariots_jobs WHERE app = :app"
+        self.now = self.ready(f"SELECT {clock}")
+        self.get = self.ready(f"SELECT {_ALL} {mine} AND id = :id AND {known}")
+        self.twin = self.ready(
+            f"SELECT idempotency_key, idempotency_digest, {_ALL} {mine}"
+            " AND (id = :id OR idempotency_key = :key)"
+            " ORDER BY coalesce(idempotency_key = :key, FALSE) DESC"
+        )
+        self.forget_twin = self.ready(
+            f"DELETE {mine} AND (id = :id OR idempotency_key = :key) AND NOT {known}"
+        )
+        self.create = self.ready(_creation(clock))
+        self.counts = self.ready(
+            f"SELECT status, count(*) {mine}"
+            " AND status IN ('queued', 'running', 'deferred') GROUP BY status"
+        )
+        due = f"SELECT {_WITHOUT_PAYLOADS} {mine} AND wake_at <= {moment}"
+        self.due = self.ready(f"{due} ORDER BY wake_at LIMIT :limit")
+        self.due_one = self.ready(f"{due} AND id = :id")
+        self.any_expired = self.ready(
+            f"SELECT 1 {mine} AND expires_at <= {moment} AND NOT {known} LIMIT 1"
+        )
+        self.expired = self.ready(
+            f"SELECT seq, id {mine} AND expires_at <= {moment} AND NOT {known}"
+            f" ORDER BY expires_at LIMIT :limit{' FOR UPDATE SKIP LOCKED' * self._postgresql}"
+        )
+        self.forget = self.ready("DELETE FROM chariots_jobs WHERE seq = :seq")
+        self.forget_events = self.ready(
+            "DELETE FROM chariots_job_events WHERE app = :app AND job_id = :id"
+        )
+        self.forget_workers = self.ready(
+            f"DELETE FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock}"
+        )
+        self.append_event = self.ready(
+            "INSERT INTO chariots_job_events (app, job_id, at, kind, status, reason, attempt, data)"
+            f" SELECT app, id, {clock}, :kind, status, reason, attempt, :data {mine} AND id = :id"
+            f" RETURNING {_EVENT}"
+        )
+        self.event = self.ready(
+            "INSERT INTO chariots_job_events (app, job_id, at, kind, status, reason, attempt, data)"
+            f" VALUES (:app, :job_id, {clock}, :kind, :status, :reason, :attempt, :data)"
+        )
+        self.events = self.ready(
+            f"SELECT {_EVENT} FROM chariots_job_events WHERE app = :app AND job_id = :id"
+            " AND seq > :after ORDER BY seq LIMIT :limit"
+        )
+        self.beat = self.ready(_heart_beat(clock))
+        self.remove_worker = self.ready(
+            "DELETE FROM chariots_job_workers WHERE app = :app AND id = :id"
+        )
+        self.workers = self.ready(
+            f"SELECT {', '.join(WORKER_COLUMNS)} FROM chariots_job_workers"
+            f" WHERE app = :app AND alive_until > {clock} ORDER BY started_at, id"
+        )
+
+    def ready(self, text: str) -> str:
+        """
+        *text* as the driver wants it.
+        """
+        return re.sub(r"(?<!:):(\w+)", r"%(\1)s", text) if self._postgresql else text
+
+    # -- changes
+
+    def change(self, app: str, guard: Guard, status: str, changes: Mapping[str, Any]) -> Change:
+        """
+        The change of one job under a guard.
+        """
+        where = [
+            (name, value)
+            for name in ("attempt", "token", "generation", "cancel_requested")
+            if (value := getattr(guard, name)) is not None
+        ]
+        parameters = {
+            "app": app,
+            "g_id": guard.job_id,
+            "g_status": guard.status.value,
+            **{f"g_{name}": value for name, value in where},
+        }
+        named = (*(name for name, _ in where), guard.when)
+        shape = (named, *((name, type(value)) for name, value in changes.items()))
+        text = self._changes.get(shape)
+        if text is None:
+            conditions = ["app = :app", "id = :g_id", "status = :g_status"]
+            conditions += [f"{name} = :g_{name}" for name, _ in where]
+            if guard.when is not None:
+                conditions.append(_WHEN[guard.when].format(now=self._clock))
+            text = self._update(changes, " AND ".join(conditions))
+            self._changes[shape] = text
+        return Change(text, parameters | _parameters(status, changes))
+
+    def claim_next(
+        self, app: str, backend: str, queues: tuple[str, ...], changes: Mapping[str, Any]
+    ) -> Change:
+        """
+        The change of the first startable job of some queues, if there is one.
+        """
+        text = self._claims.get(len(queues))
+        if text is None:
+            text = self._update(changes, f"seq = ({self._first(len(queues))})")
+            self._claims[len(queues)] = text
+        return Change(text, _where_from(app, backend, queues) | _parameters("running", changes))
+
+    def any_startable(
+        self, app: str, backend: str, queues: tuple[str, ...]
+    ) -> tuple[str, Parameters]:
+        """
+        The same question, asked without a lock.
+        """
+        text = self.ready(self._first(len(queues)).replace(" FOR UPDATE SKIP LOCKED", ""))
+        return text, _where_from(app, backend, queues)
+
+    def _update(self, changes: Mapping[str, Any], where: str) -> str:
+        settings = ["status = :status"]
+        settings += [f"{name} = {self._expression(name, changes[name])}" for name in changes]
+        return self.ready(
+            f"UPDATE chariots_jobs SET {', '.join(settings)} WHERE {where} RETURNING {_ALL}"
+        )
+
+    def _expression(self, name: str, value: Any) -> str:
+        if isinstance(value, FromNow):
+            return f"{self._clock} + :{name}"
+        if isinstance(value, Plus):
+            return f"{name} + :{name}"
+        return f":{name}"
+
+    def _first(self, n_queues: int) -> str:
+        lock = " FOR UPDATE SKIP LOCKED" if self._postgresql else ""
+        startable = _WHEN[When.startable].format(now=self._clock)
+        heads = [
+            "SELECT seq, priority FROM chariots_jobs WHERE app = :app AND backend = :backend"
+            f" AND queue = :queue_{n} AND status = 'queued' AND {startable}"
+            f" ORDER BY priority DESC, seq LIMIT 1{lock}"
+            for n in range(n_queues)
+        ]
+        if n_queues == 1:
+            return heads[0].replace("seq, priority", "seq", 1)
+        parts = " UNION ALL ".join(
+            f"SELECT * FROM ({head}) AS head_{n}" for n, head in enumerate(heads)
+        )
+        return f"SELECT seq FROM ({parts}) AS heads ORDER BY priority DESC, seq LIMIT 1"
+
+    # -- one statement for a change and its events
+
+    def with_events(self, text: str, n_events: int) -> str:
+        """
+        A change that also writes its events, for PostgreSQL: one round trip.
+        """
+        key = (text, n_events)
+        made = self._events.get(key)
+        if made is None:
+            values = ", ".join(f"({n}, :kind_{n}, :data_{n})" for n in range(n_events))
+            written = self.ready(
+                "INSERT INTO chariots_job_events"
+                " (app, job_id, at, kind, status, reason, attempt, data)"
+                f" SELECT c.app, c.id, {self._clock}, e.kind, c.status, c.reason, c.attempt, e.data"
+                f" FROM changed AS c CROSS JOIN (VALUES {values}) AS e (n, kind, data)"
+                " ORDER BY e.n"
+            )
+            made = f"WITH changed AS ({text}), told AS ({written}) SELECT {_ALL} FROM changed"
+            self._events[key] = made
+        return made
+
+    # -- lists
+
+    def listing(self, app: str, query: JobQuery) -> tuple[str, Parameters]:
+        """
+        The statement that answers *query*.
+        """
+        known = _KNOWN.format(now=self._clock)
+        parameters: Parameters = {"app": app, "limit": query.limit}
+        conditions = ["app = :app", known]
+        for name in ("status", "pipeline", "backend"):
+            if (value := getattr(query, name)) is not None:
+                conditions.append(f"{name} = :{name}")
+                parameters[name] = value.value if name == "status" else value
+        if query.since is not None:
+            conditions.append("created_at >= :since")
+            parameters["since"] = query.since.timestamp()
+        if query.before_seq is not None:
+            conditions.append("seq < :before")
+            parameters["before"] = query.before_seq
+        text = (
+            f"SELECT {_LISTED} FROM chariots_jobs WHERE {' AND '.join(conditions)}"
+            " ORDER BY seq DESC LIMIT :limit"
+        )
+        return self.ready(text), parameters
+
+
+def _parameters(status: str, changes: Mapping[str, Any]) -> Parameters:
+    parameters: Parameters = {"status": status}
+    for name, value in changes.items():
+        if isinstance(value, FromNow):
+            parameters[name] = value.seconds
+        elif isinstance(value, Plus):
+            parameters[name] = value.n
+        else:
+            parameters[name] = to_column(value)
+    return parameters
+
+
+def _where_from(app: str, backend: str, queues: tuple[str, ...]) -> Parameters:
+    return {
+        "app": app,
+        "backend": backend,
+        **{f"queue_{n}": queue for n, queue in enumerate(queues)},
+    }
+
+
+def _creation(clock: str) -> str:
+    # A time that a job does not have is the clock plus NULL.
+    values = {
+        "app": ":app",
+        "id": ":id",
+        "pipeline": ":pipeline",
+        "backend": ":backend",
+        "queue": ":queue",
+        "status": ":status",
+        "reason": ":reason",
+        "priority": ":priority",
+        "attempt": "0",
+        "max_attempts": ":max_attempts",
+        "token": "0",
+        "generation": ":generation",
+        "cancel_requested": "FALSE",
+        "timeout": ":timeout",
+        "retry_delay": ":retry_delay",
+        "queue_timeout": ":queue_timeout",
+        "resend_after": ":resend_after",
+        "result_ttl": ":result_ttl",
+        "created_at": clock,
+        "queued_at": f"{clock} + :queued_in",
+        "due_at": f"{clock} + :due_in",
+        "resend_at": f"{clock} + :resend_in",
+        "queue_expires_at": f"{clock} + :queue_expires_in",
+        "idempotency_key": ":key",
+        "idempotency_digest": ":digest",
+        "input_ref": ":input_ref",
+        "input_json": ":input_json",
+    }
+    return (
+        f"INSERT INTO chariots_jobs ({', '.join(values)}) VALUES ({', '.join(values.values())})"
+        f" ON CONFLICT DO NOTHING RETURNING {_ALL}"
+    )
+
+
+def _heart_beat(clock: str) -> str:
+    named = ("backend", "queues", "host", "pid", "state", "job_id")
+    again = ", ".join(f"{name} = excluded.{name}" for name in (*named, "seen_at", "alive_until"))
+    return (
+        f"INSERT INTO chariots_job_workers (app, id, {', '.join(named)},"
+        " started_at, seen_at, alive_until)"
+        f" VALUES (:app, :id, {', '.join(f':{name}' for name in named)},"
+        f" {clock}, {clock}, {clock} + :ttl)"
+        f" ON CONFLICT (app, id) DO UPDATE SET {again}"
+    )

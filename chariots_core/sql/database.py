@@ -1,0 +1,376 @@
+"""
+A handle on one database: lazy, shared by threads, safe over forks.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine, MetaData, event
+from sqlalchemy.exc import InvalidatePoolError
+
+from chariots_core.errors import StoreUnavailable
+from chariots_core.sql import forks
+from chariots_core.sql.addresses import Address, read_address
+from chariots_core.sql.failures import is_outage, unavailable
+
+#: The clock of each kind of database: seconds since 1970, as an SQL expression.
+CLOCKS: Final = {
+    "sqlite": "((julianday('now') - 2440587.5) * 86400.0)",
+    "postgresql": "(extract(epoch from clock_timestamp())::double precision)",
+}
+
+_SCHEMA_LOCK: Final = 0x63686172696F7473
+_FORK_PATIENCE: Final = 5.0
+
+_versions: Final = sa.Table(
+    "chariots_schema",
+    MetaData(),
+    sa.Column("component", sa.String(100), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+
+@attrs.frozen(kw_only=True)
+class Schema:
+    """
+    The tables that a store needs.
+
+    Attributes:
+        component: whose tables they are; several may share a database.
+        version: raised with every change of them.
+        tables: their definitions.
+    """
+
+    component: str
+    version: int
+    tables: MetaData
+
+
+@attrs.frozen
+class _Opened:
+    """
+    What one process holds of a database.
+    """
+
+    pid: int
+    engine: Engine
+    writing: Engine
+
+
+class Database:
+    """
+    A handle on one SQLite file or PostgreSQL database.
+
+    Making it does no input or output. It connects at its first use, in each
+    process anew: a handle made before a fork works in every child.
+
+    Args:
+        url: ``sqlite:///relative.db``, ``sqlite:////absolute.db`` or
+            ``postgresql://user@host/name``. SQLite knows two options:
+            ``?synchronous=full`` (a power cut loses no commit) and
+            ``?busy_timeout=30`` (seconds to wait for another writer).
+        kind: what messages call it, e.g. ``"job store"``.
+        schema: the tables to create where they are missing.
+
+    Raises:
+        ConfigurationError: the address itself cannot work.
+    """
+
+    def __init__(self, url: str, *, kind: str = "store", schema: Schema | None = None) -> None:
+        self.kind = kind
+        self._address: Address = read_address(url, kind=kind)
+        self._schema = schema
+        self._lock = threading.RLock()
+        self._mine = threading.local()
+        self._opened: _Opened | None = None
+        forks.watch(self)
+
+    @property
+    def dialect(self) -> str:
+        """
+        ``"sqlite"`` or ``"postgresql"``.
+        """
+        return self._address.dialect
+
+    @property
+    def name(self) -> str:
+        """
+        The address, without its password.
+        """
+        return self._address.shown
+
+    def __repr__(self) -> str:
+        return f"Database({self.name!r})"
+
+    # -- use
+
+    @property
+    def engine(self) -> Engine:
+        """
+        The engine of this process; connected to and with its tables.
+        """
+        with self._guarded():
+            return self._open().engine
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """
+        A connection in a transaction that reads; on SQLite it waits for no writer.
+
+        Raises:
+            StoreUnavailable: the database cannot be opened or reached.
+        """
+        with self._guarded(), self._open().engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """
+        A connection in a transaction that writes; an exception rolls it back.
+
+        On SQLite it holds the one write lock from its beginning.
+
+        Raises:
+            StoreUnavailable: the database cannot be opened or reached.
+        """
+        with self._guarded(), self._open().writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def cursor(self) -> Iterator[Any]:
+        """
+        A bare cursor of the driver, each statement its own transaction: the quick way.
+
+        On SQLite a caller may execute ``BEGIN IMMEDIATE`` and ``COMMIT``
+        through it; what is left open when the block ends is rolled back.
+
+        Raises:
+            StoreUnavailable: the database cannot be opened or reached.
+        """
+        with self._guarded():
+            proxied = self._open().engine.raw_connection()
+            connection: Any = proxied.driver_connection
+            try:
+                if self.dialect == "postgresql":
+                    connection.autocommit = True
+                yield (cursor := connection.cursor())
+                cursor.close()
+            finally:
+                if _is_broken(connection, self.dialect):
+                    proxied.invalidate()
+                proxied.close()
+
+    def ping(self) -> None:
+        """
+        Return if the database answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        with self.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            cursor.fetchall()
+
+    def close(self) -> None:
+        """
+        Give back every connection. Idempotent; a later use connects anew.
+        """
+        with self._lock:
+            opened, self._opened = self._opened, None
+            if opened is not None and opened.pid == os.getpid():
+                opened.engine.dispose()
+
+    # -- opening
+
+    def _open(self) -> _Opened:
+        opened = self._opened
+        if opened is not None and opened.pid == os.getpid():
+            return opened
+        with self._lock:
+            if self._opened is None or self._opened.pid != os.getpid():
+                self._opened = self._connect()
+            return self._opened
+
+    def _connect(self) -> _Opened:
+        if self.dialect == "sqlite":
+            self._make_folder()
+            engine = _sqlite_engine(self._address)
+        else:
+            engine = _postgresql_engine(self._address)
+        writing = engine.execution_options(chariots_writes=True)
+        try:
+            if self._schema is not None:
+                _create_tables(engine, writing, self._schema, f"{self.kind} {self.name!r}")
+        except BaseException:
+            engine.dispose()
+            raise
+        return _Opened(os.getpid(), engine, writing)
+
+    def _make_folder(self) -> None:
+        try:
+            Path(self._address.path).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise unavailable(error, address=self._address, kind=self.kind) from error
+
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
+        mine = self._mine
+        depth: int = getattr(mine, "depth", 0)
+        if depth == 0:
+            with self._lock:  # a fork under way in another thread goes first
+                mine.depth = 1
+        else:
+            mine.depth = depth + 1
+        try:
+            yield
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            raise unavailable(error, address=self._address, kind=self.kind) from error
+        finally:
+            mine.depth = depth
+
+    # -- forks
+
+    def before_fork(self) -> None:
+        self._lock.acquire()
+        if self._opened is None or self.dialect != "sqlite":
+            return
+        pool: Any = self._opened.engine.pool
+        deadline = time.monotonic() + _FORK_PATIENCE
+        while pool.checkedout() > getattr(self._mine, "depth", 0):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.001)
+        self._opened.engine.dispose()
+
+    def after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def after_fork_in_child(self) -> None:
+        self._lock = threading.RLock()
+        self._mine = threading.local()
+        if self._opened is not None:
+            forks.keep_for_ever((self._opened, self._opened.engine.pool))
+            self._opened = None
+
+
+def _sqlite_engine(address: Address) -> Engine:
+    engine = sa.create_engine(
+        address.url, pool_use_lifo=True, connect_args={"timeout": address.busy_timeout}
+    )
+
+    @event.listens_for(engine, "connect")
+    def prepare(connection: sqlite3.Connection, _record: object) -> None:
+        connection.isolation_level = None
+        _enter_wal(connection, address.busy_timeout)
+        connection.execute(f"PRAGMA synchronous = {address.synchronous}")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("chariots_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _enter_wal(connection: sqlite3.Connection, patience: float) -> None:
+    # SQLite's own waiting does not cover a change of this mode.
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
+                return
+            connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+
+
+def _postgresql_engine(address: Address) -> Engine:
+    patience = {} if "connect_timeout" in address.url.query else {"connect_timeout": 5}
+    engine = sa.create_engine(address.url, pool_use_lifo=True, connect_args=patience)
+
+    @event.listens_for(engine, "checkout")
+    def refuse_dead(connection: Any, _record: object, _proxy: object) -> None:
+        if _has_been_left(connection):
+            raise InvalidatePoolError("the server has closed the connection")
+
+    return engine
+
+
+def _has_been_left(connection: Any) -> bool:
+    """
+    Whether the server has closed an idle connection: then there is something to
+    read from it. To look costs microseconds, to ask the server a round trip.
+    """
+    if connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+def _is_broken(connection: Any, dialect: str) -> bool:
+    """
+    Leave a connection fit for the next user; say whether that is impossible.
+    """
+    try:
+        if dialect == "postgresql":
+            connection.autocommit = False
+        elif connection.in_transaction:
+            connection.rollback()
+    except Exception as error:
+        if not is_outage(error):
+            raise
+        return True
+    return False
+
+
+def _create_tables(engine: Engine, writing: Engine, schema: Schema, what: str) -> None:
+    with engine.begin() as connection:
+        if _is_current(connection, schema, what):
+            return
+    with writing.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+        if _is_current(connection, schema, what):
+            return
+        _versions.create(connection, checkfirst=True)
+        schema.tables.create_all(connection)
+        connection.execute(
+            _versions.insert().values(component=schema.component, version=schema.version)
+        )
+
+
+def _is_current(connection: Connection, schema: Schema, what: str) -> bool:
+    if not sa.inspect(connection).has_table(_versions.name):
+        return False
+    found = connection.execute(
+        sa.select(_versions.c.version).where(_versions.c.component == schema.component)
+    ).scalar()
+    if found is None or found == schema.version:
+        return found is not None
+    remedy = (
+        "upgrade chariots-core on this machine"
+        if found > schema.version
+        else "it is from an older release: start with a new database"
+    )
+    raise StoreUnavailable(
+        f"{what} has tables of version {found} for {schema.component!r}, "
+        f"and this release knows version {schema.version}: {remedy}"
+    )
