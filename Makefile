@@ -59,7 +59,7 @@ $(BENCH): $(DEV)
 	@touch $@
 
 demo: $(RUN)
-	@BACKEND=$(BACKEND) $(PY) examples/iris/demo.py
+	@CHARIOTS_WORKER_POOL=$(BACKEND) $(PY) examples/iris/demo.py
 
 # Tests that measure time or load come last, alone.
 test: $(DEV)
@@ -85,10 +85,7 @@ check: lint types docs test
 
 # Suites run one after the other, each against its floor in the same run.
 bench: $(BENCH)
-	@set -e; for suite in $(sort $(wildcard benchmarks/*/run.py)); do \
-		module=$$(echo $${suite%.py} | tr / .); \
-		$(PY) -m $$module $(BENCH_ARGS); \
-	done
+	@$(PY) -m benchmarks $(BENCH_ARGS)
 
 format: $(DEV)
 	@$(PY) -m ruff check --fix --quiet .

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sybil import Sybil
@@ -17,6 +19,22 @@ from sybil.parsers.rest import SkipParser as RestSkipParser
 
 OPTIONS = ELLIPSIS | NORMALIZE_WHITESPACE
 
+_home = Path.cwd()
+
+
+def _enter(namespace: dict[str, Any]) -> None:
+    """
+    Examples write where they like, in a folder of their own.
+    """
+    namespace["_folder"] = tempfile.TemporaryDirectory(prefix="chariots-docs-")
+    os.chdir(namespace["_folder"].name)
+
+
+def _leave(namespace: dict[str, Any]) -> None:
+    os.chdir(_home)
+    namespace["_folder"].cleanup()
+
+
 markdown = Sybil(
     parsers=[
         DocTestDirectiveParser(optionflags=OPTIONS),
@@ -24,6 +42,8 @@ markdown = Sybil(
         SkipParser(),
     ],
     patterns=["README.md", "docs/**/*.md"],
+    setup=_enter,
+    teardown=_leave,
 )
 
 docstrings = Sybil(
