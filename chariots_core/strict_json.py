@@ -114,6 +114,8 @@ def _walk(value: Any, path: _Path, depth: int) -> Any:
         return _walk_list(value, path, depth)
     if kind is dict:
         return _walk_dict(value, path, depth)
+    if kind is tuple:
+        return _walk_list(list(value), path, depth)
     return _walk_other(value, path, depth)
 
 
