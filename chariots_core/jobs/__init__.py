@@ -10,6 +10,7 @@ from chariots_core.jobs.record import (
     Progress,
     WorkerRecord,
     check_job_id,
+    is_job_id,
     new_job_id,
 )
 from chariots_core.jobs.status import TRANSITIONS, JobStatus, Reason, check_transition
@@ -48,5 +49,6 @@ __all__ = [
     "WorkerRecord",
     "check_job_id",
     "check_transition",
+    "is_job_id",
     "new_job_id",
 ]

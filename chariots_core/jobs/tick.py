@@ -1,0 +1,179 @@
+"""
+`tick`: settles what time has made due, whoever runs it, as often as they like.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+import attrs
+
+from chariots_core.jobs import lifecycle
+from chariots_core.jobs.record import JobError, JobRecord
+from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.store import FromNow, Guard, JobStore, When
+
+logger: Final = logging.getLogger(__name__)
+
+#: Seconds between two tries to publish what a job trained, at most.
+PUBLISH_CAP: Final = 300.0
+
+_Act = Callable[[JobRecord], object]
+_Changes = Mapping[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class TickReport:
+    """
+    What a tick did.
+
+    Attributes:
+        retried: attempts whose worker was lost, and that will be tried again.
+        lost: jobs that failed, or ended as cancelled, with their lost worker.
+        due: deferred jobs whose time had come.
+        resent: queued jobs that were handed over once more.
+        expired: jobs that failed because nobody started them in time.
+        published: jobs whose trained models were published.
+        errors: hand-overs and publications that raised; they are tried again.
+        forgotten: final jobs whose time was over.
+        changed: the records that this tick wrote, as written.
+    """
+
+    retried: int = 0
+    lost: int = 0
+    due: int = 0
+    resent: int = 0
+    expired: int = 0
+    published: int = 0
+    errors: int = 0
+    forgotten: int = 0
+    changed: tuple[JobRecord, ...] = ()
+
+
+def tick(
+    store: JobStore,
+    *,
+    dispatch: _Act,
+    publish: _Act,
+    job_id: str | None = None,
+    limit: int = 100,
+) -> TickReport:
+    """
+    Settle what time has made due: lost workers, retries and scheduled jobs,
+    messages that a queue may have lost, jobs that nobody started, models that
+    were not published, final records whose time is over.
+
+    Any number of processes may tick at once: each change is made by exactly
+    one of them, which then hands the job over. Where nothing is due, it costs
+    one indexed query.
+
+    Args:
+        store: where the jobs live.
+        dispatch: hands a job that became ``queued`` to its queue.
+        publish: makes known what a job trained; must be idempotent, for two
+            processes may do it at once.
+        job_id: look at this job only, and forget nothing.
+        limit: how many jobs to settle at most.
+
+    Raises:
+        StoreUnavailable: the store did not answer; an error of *dispatch* or
+            *publish* is logged, and the rest goes on.
+    """
+    due = store.due(job_id=job_id, limit=limit)
+    counts: Counter[str] = Counter()
+    changed: list[JobRecord] = []
+    now = store.now() if due else None
+    for record in due:
+        assert now is not None
+        what, written = _settle(store, record, now, publish)
+        if written is not None:
+            changed.append(written)
+            counts[what] += 1
+        elif what == "errors":
+            counts[what] += 1
+        if written is not None and written.status is JobStatus.queued:
+            counts["errors"] += not _done(dispatch, written, "hand over")
+    forgotten = store.expire() if job_id is None else 0
+    return TickReport(**counts, forgotten=forgotten, changed=tuple(changed))
+
+
+def _settle(
+    store: JobStore, record: JobRecord, now: datetime, publish: _Act
+) -> tuple[str, JobRecord | None]:
+    """
+    Make the one change that is due: what it was, and the record if we made it.
+    """
+    if record.status is JobStatus.running:
+        return _settle_lost(store, record)
+    if record.status is JobStatus.done:
+        return _publish(store, record, now, publish)
+    if record.queue_expires_at is not None and record.queue_expires_at <= now:
+        return "expired", _change(
+            store, record, When.queue_expired, *lifecycle.after_queue_timeout(record)
+        )
+    if record.status is JobStatus.deferred:
+        return "due", _change(store, record, When.due, *lifecycle.after_waiting(record))
+    changes = lifecycle.resend_changes(record)
+    return "resent", _change(store, record, When.resend_due, JobStatus.queued, changes)
+
+
+def _settle_lost(store: JobStore, record: JobRecord) -> tuple[str, JobRecord | None]:
+    status, changes = lifecycle.after_failure(
+        record,
+        reason=Reason.WORKER_LOST,
+        error=JobError(
+            type="WorkerLost",
+            message=f"worker {record.worker!r} stopped renewing its lease "
+            f"during attempt {record.attempt} of {record.max_attempts}",
+        ),
+        retryable=True,
+    )
+    what = "lost" if status is JobStatus.failed else "retried"
+    return what, _change(store, record, When.lease_expired, status, changes)
+
+
+def _change(
+    store: JobStore, record: JobRecord, when: When, status: JobStatus, changes: _Changes
+) -> JobRecord | None:
+    guard = Guard(
+        job_id=record.id,
+        status=record.status,
+        attempt=record.attempt,
+        token=record.token,
+        generation=record.generation,
+        cancel_requested=record.cancel_requested,
+        when=when,
+    )
+    return store.compare_and_set(guard, status, changes)
+
+
+def _publish(
+    store: JobStore, record: JobRecord, now: datetime, publish: _Act
+) -> tuple[str, JobRecord | None]:
+    if _done(publish, record, "publish the models of"):
+        return "published", lifecycle.mark_published(store, record)
+    age = (now - record.finished_at).total_seconds() if record.finished_at else PUBLISH_CAP
+    guard = Guard(
+        job_id=record.id, status=JobStatus.done, token=record.token, when=When.unpublished
+    )
+    store.compare_and_set(guard, None, {"resend_at": FromNow(min(max(age, 1.0), PUBLISH_CAP))})
+    return "errors", None
+
+
+def _done(act: _Act, record: JobRecord, what: str) -> bool:
+    try:
+        act(record)
+    except Exception as error:  # noqa: BLE001 - one job's trouble is not the others'
+        logger.warning(
+            "could not %s job %s, which is tried again: %s: %s",
+            what,
+            record.id,
+            type(error).__name__,
+            error,
+        )
+        return False
+    return True
