@@ -133,7 +133,7 @@ class RunOutcome(Enum):
     RETRIED = "retried"
     #: nothing ran; the job waits for another worker, and the attempt does not count
     HANDED_BACK = "handed_back"
-    #: nothing ran: the job is final, runs elsewhere, or is not due
+    #: nothing ran: the job is final, runs elsewhere, is not due, or unknown
     SKIPPED_DUPLICATE = "skipped_duplicate"
     #: nothing could be committed: the attempt was no longer the job's own, or
     #: the store stayed out of reach for too long
@@ -171,17 +171,13 @@ class RunnerSettings:
             *housekeeping* while a job runs.
     """
 
-    isolation: Isolation = attrs.field(
-        default="warm", validator=attrs.validators.in_(_ISOLATIONS)
-    )
+    isolation: Isolation = attrs.field(default="warm", validator=attrs.validators.in_(_ISOLATIONS))
     start_method: StartMethod = attrs.field(
         default="auto", validator=attrs.validators.in_(_START_METHODS)
     )
     app_spec: str | None = None
     lease: float = attrs.field(default=15.0, validator=attrs.validators.gt(0))
-    max_jobs: int | None = attrs.field(
-        default=1000, validator=attrs.validators.optional(attrs.validators.ge(1))
-    )
+    max_jobs: int | None = 1000
     recycle_rss_mb: float | None = None
     progress_interval: float = attrs.field(default=0.5, validator=attrs.validators.gt(0))
     output_limit: int = attrs.field(default=64 * 1024, validator=attrs.validators.ge(0))
@@ -190,6 +186,12 @@ class RunnerSettings:
     unknown_pipeline_delay: float = 1.0
     unknown_pipeline_max_delay: float = 30.0
     housekeeping_interval: float = 2.0
+
+    def __attrs_post_init__(self) -> None:
+        if self.max_jobs is not None and self.max_jobs < 1:
+            raise ValueError(
+                f"max_jobs is {self.max_jobs!r}; give at least 1, or None for no bound"
+            )
 
     @property
     def renew_interval(self) -> float:

@@ -7,17 +7,17 @@ A backend takes a job id off its queue and calls `JobRunner.run`; no more.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
-from chariots_core.errors import StaleAttempt, StoreUnavailable
+from chariots_core.errors import StaleAttempt
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import QueueJobStore
+from chariots_core.workers.commits import commit_patiently
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
 from chariots_core.workers.isolation import Ending, make_executor
 from chariots_core.workers.supervision import StopSwitch, Supervision
@@ -30,10 +30,6 @@ _OUTCOMES: Final = {
     JobStatus.queued: RunOutcome.RETRIED,
     JobStatus.deferred: RunOutcome.RETRIED,
 }
-
-#: Seconds before a commit is offered again, and the bound of that.
-_FIRST_PAUSE: Final = 0.05
-_LONGEST_PAUSE: Final = 2.0
 
 
 class JobRunner:
@@ -69,7 +65,7 @@ class JobRunner:
         self._executor = make_executor(app, self.settings, self._switch.fd)
         self._closed = False
 
-    def __enter__(self) -> JobRunner:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -98,10 +94,9 @@ class JobRunner:
 
     def run(self, job_id: str) -> RunOutcome:
         """
-        Run the job that a queue has delivered, if it is still to be run.
+        Run the job that a queue has delivered, if there is one and it is still to be run.
 
         Raises:
-            JobNotFound: the app has no such job: a message that names nothing.
             StoreUnavailable: it cannot be claimed now.
             ConfigurationError: no job can be run here as the settings say.
         """
@@ -173,7 +168,12 @@ class JobRunner:
     # -- one attempt
 
     def _execute(self, record: JobRecord) -> RunOutcome:
-        execution = self._executor.start(record)
+        try:
+            execution = self._executor.start(record)
+        except Exception:
+            # The fault is this worker's: the attempt has not begun, and does not count.
+            self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
+            raise
         self._emit(record)
         supervision = Supervision(
             store=self._store,
@@ -188,7 +188,10 @@ class JobRunner:
             settled = self._commit(record, ending, execution.output())
         except StaleAttempt as stale:
             logger.warning(
-                "attempt %d of job %s commits nothing: %s", record.attempt, record.id, stale,
+                "attempt %d of job %s commits nothing: %s",
+                record.attempt,
+                record.id,
+                stale,
                 extra={"action": "attempt_stale", "job_id": record.id},
             )
             return RunOutcome.STALE
@@ -198,67 +201,62 @@ class JobRunner:
         """
         Write what became of an attempt; ``None`` if the store stays out of reach.
         """
-        write = self._writing_of(record, ending, output)
-        give_up = time.monotonic() + self.settings.commit_patience
-        pause = _FIRST_PAUSE
-        unsure = False
-        while True:
-            try:
-                return write()
-            except StoreUnavailable as error:
-                unsure = True
-                if time.monotonic() + pause > give_up:
-                    logger.error(
-                        "the outcome of job %s cannot be committed: %s", record.id, error,
-                        extra={"action": "commit_failed", "job_id": record.id},
-                    )
-                    return None
-            except StaleAttempt:
-                # A step whose answer was lost may have been taken.
-                if unsure and (own := self._own_commit(record, ending)) is not None:
-                    return own
-                raise
-            time.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
-
-    def _writing_of(
-        self, record: JobRecord, ending: Ending, output: str | None
-    ) -> Callable[[], JobRecord]:
         if isinstance(ending, JobOutput):
-            return partial(
-                lifecycle.complete,
+            return self._write(
+                record,
+                partial(
+                    lifecycle.complete,
+                    self._store,
+                    record,
+                    value_json=ending.value_json or None,
+                    versions=ending.versions,
+                    manifest_json=ending.manifest_json,
+                    value_ref=ending.value_ref,
+                    output=output or None,
+                ),
+                lambda now: now.status is JobStatus.done,
+            )
+        return self._write(
+            record,
+            partial(
+                lifecycle.fail,
                 self._store,
                 record,
-                value_json=ending.value_json or None,
-                versions=ending.versions,
-                manifest_json=ending.manifest_json,
-                value_ref=ending.value_ref,
+                reason=ending.reason,
+                error=ending.error,
+                retryable=ending.retryable,
                 output=output or None,
-            )
-        return partial(
-            lifecycle.fail,
-            self._store,
-            record,
-            reason=ending.reason,
-            error=ending.error,
-            retryable=ending.retryable,
-            output=output or None,
+            ),
+            lambda now: now.attempt == record.attempt and now.error == ending.error,
         )
 
-    def _own_commit(self, record: JobRecord, ending: Ending) -> JobRecord | None:
-        now = self._store.get(record.id)
-        if (now.attempt, now.token) != (record.attempt, record.token):
-            return None
-        if isinstance(ending, JobOutput):
-            return now if now.status is JobStatus.done else None
-        return now if now.error == ending.error else None
+    def _write(
+        self,
+        record: JobRecord,
+        write: Callable[[], JobRecord],
+        is_written: Callable[[JobRecord], bool],
+    ) -> JobRecord | None:
+        return commit_patiently(
+            self._store,
+            record,
+            write,
+            is_written=is_written,
+            patience=self.settings.commit_patience,
+            pause=self._switch.pause,
+        )
 
     # -- afterwards
 
     def _hand_back(self, record: JobRecord, reason: str, delay: float) -> RunOutcome:
         try:
-            released = lifecycle.release(self._store, record, reason=reason, delay=delay)
+            released = self._write(
+                record,
+                partial(lifecycle.release, self._store, record, reason=reason, delay=delay),
+                lambda now: now.reason == reason,
+            )
         except StaleAttempt:
+            return RunOutcome.STALE
+        if released is None:
             return RunOutcome.STALE
         self._follow_up(released)
         return RunOutcome.HANDED_BACK
@@ -287,7 +285,8 @@ class JobRunner:
             lifecycle.mark_published(self._store, record)
         except Exception:
             logger.exception(
-                "what job %s trained is not published yet", record.id,
+                "what job %s trained is not published yet",
+                record.id,
                 extra={"action": "publish_failed", "job_id": record.id},
             )
 
@@ -296,7 +295,8 @@ class JobRunner:
             self._app.dispatch(record)
         except Exception:
             logger.exception(
-                "job %s is not handed to the queue yet", record.id,
+                "job %s is not handed to the queue yet",
+                record.id,
                 extra={"action": "dispatch_failed", "job_id": record.id},
             )
 
@@ -305,6 +305,7 @@ class JobRunner:
             self._app.emit(record.status.value, record)
         except Exception:
             logger.exception(
-                "an observer of job %s failed", record.id,
+                "an observer of job %s failed",
+                record.id,
                 extra={"action": "observer_failed", "job_id": record.id},
             )

@@ -7,11 +7,12 @@ goes on, and a fork from this process is safe.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import select
 import time
 from collections.abc import Callable
-from typing import Final
 
 from chariots_core.errors import StaleAttempt, StoreUnavailable
 from chariots_core.jobs import lifecycle
@@ -54,20 +55,28 @@ class StopSwitch:
         """
         End a wait that is under way.
         """
-        try:
+        # Where it is full of calls that nobody has answered yet, one more says nothing new.
+        with contextlib.suppress(BlockingIOError):
             os.write(self._end, b".")
-        except BlockingIOError:
-            # It is full of calls that nobody has answered yet: one more says nothing new.
-            pass
 
     def drain(self) -> None:
         """
         Be ready for the next call.
         """
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 1 << 16)
-        except BlockingIOError:
-            pass
+
+    def pause(self, seconds: float) -> bool:
+        """
+        Wait, unless `abort` was or is called: then return false at once.
+        """
+        deadline = time.monotonic() + seconds
+        poller = select.poll()
+        poller.register(self.fd, select.POLLIN)
+        while not self.aborting and (left := deadline - time.monotonic()) > 0:
+            poller.poll(left * 1000)
+            self.drain()
+        return not self.aborting
 
     def close(self) -> None:
         os.close(self.fd)
@@ -122,18 +131,10 @@ class Supervision:
         while self._verdict is None:
             ending = self._execution.wait(self._patience())
             if ending is not None:
+                self._write_last_progress()
                 return ending
             self._attend()
         return self._enforce(self._verdict)
-
-    def last_progress(self) -> Progress | None:
-        """
-        What was reported last, if an earlier report was written: a reader that
-        followed the run shall not be left at a report of its middle.
-        """
-        if not self._progress_written:
-            return None
-        return self._execution.progress() or self._progress
 
     def _patience(self) -> float:
         due = min(self._renew_at, self._look_at, self._housekeeping_at)
@@ -169,7 +170,9 @@ class Supervision:
             # The child goes on: the store may be back before the lease is over,
             # and if it is not, the token decides.
             logger.warning(
-                "the lease of job %s cannot be renewed now: %s", self._record.id, error,
+                "the lease of job %s cannot be renewed now: %s",
+                self._record.id,
+                error,
                 extra={"action": "renew_failed", "job_id": self._record.id},
             )
             return
@@ -180,6 +183,17 @@ class Supervision:
         self._progress = None
         if record.cancel_requested and self._verdict is None:
             self._verdict = _cancelled()
+
+    def _write_last_progress(self) -> None:
+        """
+        Where earlier reports were written, write the last one: whoever follows
+        the run shall not be left at its middle.
+        """
+        self._progress = self._execution.progress() or self._progress
+        if self._progress_written and self._progress is not None:
+            self._renew(time.monotonic())
+        if isinstance(self._verdict, StaleAttempt):
+            raise self._verdict
 
     def _keep_house(self, now: float) -> None:
         self._housekeeping_at = now + self._settings.housekeeping_interval

@@ -64,7 +64,9 @@ def _redirect(output: int) -> None:
     os.close(null)
     _INHERITED.extend((sys.stdin, sys.stdout, sys.stderr))
     _INHERITED.extend((sys.__stdin__, sys.__stdout__, sys.__stderr__))
-    sys.stdin = sys.__stdin__ = open(0, encoding="utf-8", closefd=False)  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = open(  # type: ignore[misc]  # noqa: SIM115  open for good
+        0, encoding="utf-8", closefd=False
+    )
     reopen_output()
 
 
@@ -80,9 +82,7 @@ def reopen_output() -> None:
 
 
 def _writer(fd: int) -> io.TextIOWrapper:
-    return open(
-        fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
-    )
+    return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
 class JobServer:

@@ -1,45 +1,34 @@
 """
-The parent's side of a child: start it, talk to it, end it. There are no threads here.
+The parent's side of a child: talk to it, read what it prints, end it.
+
+There are no threads here: one poll waits for all that can happen.
 """
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import os
 import select
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
-import traceback
-import warnings
-from collections.abc import Callable
-from typing import Final, Literal
+from typing import Final
 from weakref import WeakSet
 
-from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.jobs.record import Progress
-from chariots_core.workers.contracts import RunnerApp, RunnerSettings
 from chariots_core.workers.isolation.board import ProgressBoard
-from chariots_core.workers.isolation.child import JobServer, leave_parent, settle_in
 from chariots_core.workers.isolation.texts import BoundedText
 from chariots_core.workers.isolation.unix import (
     describe_exit,
-    flush_output,
     has_ended,
     kill_group,
     open_pidfd,
+    pipe_size,
     rss_bytes,
 )
 from chariots_core.workers.isolation.wire import (
-    Broken,
     Frame,
     FrameReader,
     Header,
-    Hello,
-    Ready,
     WireError,
     pack,
 )
@@ -96,7 +85,7 @@ class Child:
             self._poller.register(fd, select.POLLIN)
         if self._pidfd is not None:
             self._poller.register(self._pidfd, select.POLLIN)
-        _LIVE.add(self)
+        LIVE.add(self)
 
     # -- talking
 
@@ -168,7 +157,7 @@ class Child:
         """
         Read what is in the pipe now: no more than it holds, however fast it is filled.
         """
-        self._read_output(1 + _pipe_size(self._output) // _CHUNK)
+        self._read_output(1 + pipe_size(self._output) // _CHUNK)
 
     def _next(self, *, ended: bool) -> Frame | None:
         try:
@@ -223,10 +212,8 @@ class Child:
             self._kept.feed(data)
 
     def _forget(self, fd: int) -> None:
-        try:
+        with contextlib.suppress(KeyError):
             self._poller.unregister(fd)
-        except KeyError:
-            pass
 
     # -- ending
 
@@ -242,10 +229,8 @@ class Child:
         Let the child go: it may end by itself within *grace* seconds.
         """
         if not self._dead:
-            try:
+            with contextlib.suppress(OSError):
                 self._control.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             self._await_end(grace)
         self.kill()
         self.close()
@@ -290,9 +275,9 @@ class Child:
         """
         Give all descriptors back; the child itself is left alone.
         """
-        if self not in _LIVE:
+        if self not in LIVE:
             return
-        _LIVE.discard(self)
+        LIVE.discard(self)
         self._control.close()
         os.close(self._output)
         self._board.close()
@@ -301,179 +286,4 @@ class Child:
 
 
 #: The children of this process. A forked one closes what belongs to its siblings.
-_LIVE: Final[WeakSet[Child]] = WeakSet()
-
-
-def choose_method(settings: RunnerSettings) -> Literal["fork", "spawn"]:
-    """
-    How a child is started from here, now.
-
-    A copy of a process with threads may hold locks that nobody will release,
-    so ``"auto"`` forks only from a process with one thread.
-
-    Raises:
-        ConfigurationError: it takes a new interpreter, and nobody said how to
-            import the app there.
-    """
-    method = settings.start_method
-    if method == "auto":
-        method = "fork" if threading.active_count() == 1 else "spawn"
-    if method == "spawn" and settings.app_spec is None:
-        raise ConfigurationError(
-            f"a child cannot be spawned with app_spec=None (this process has "
-            f"{threading.active_count()} threads): name the app as 'package.module:attribute', "
-            "or run jobs in a process without threads, or set start_method='fork'"
-        )
-    return method
-
-
-def start_child(app: RunnerApp, settings: RunnerSettings, wake: int) -> Child:
-    """
-    A child that is ready to take jobs.
-
-    Raises:
-        AppLoadError: a spawned child could not import the app.
-        ConfigurationError: see `choose_method`.
-    """
-    start = _fork if choose_method(settings) == "fork" else _spawn
-    return start(app, settings, wake)
-
-
-def _fork(app: RunnerApp, _settings: RunnerSettings, wake: int) -> Child:
-    ours, theirs = socket.socketpair()
-    output, output_end = os.pipe()
-    board = ProgressBoard.create()
-    parent = os.getpid()
-    flush_output()
-    # A handler of the parent's shall not run in the child.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-    try:
-        pid = _fork_here()
-        if pid == 0:
-            _become_child(
-                lambda: _serve(app, parent, ours, theirs, (output, output_end), board)
-            )
-    except OSError:
-        ours.close()
-        os.close(output)
-        board.close()
-        raise
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        theirs.close()
-        os.close(output_end)
-    return Child(pid=pid, control=ours, output=output, board=board, wake=wake)
-
-
-def _fork_here() -> int:
-    with warnings.catch_warnings():
-        # Threads of libraries that do not run Python, which the warning counts
-        # too, are ended by their own fork handlers.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return os.fork()
-
-
-def _become_child(serve: Callable[[], None]) -> None:
-    """
-    Run *serve* and end the process: nothing of the parent's may run here.
-    """
-    code = 1
-    try:
-        serve()
-        code = 0
-    except BrokenPipeError:
-        # The runner is gone, or does not want the answer any more.
-        pass
-    except BaseException:  # noqa: BLE001  it is shown, and the process ends
-        traceback.print_exc()
-    finally:
-        flush_output()
-        os._exit(code)
-
-
-def _serve(
-    app: RunnerApp,
-    parent: int,
-    ours: socket.socket,
-    theirs: socket.socket,
-    output: tuple[int, int],
-    board: ProgressBoard,
-) -> None:
-    os.setsid()
-    settle_in(parent=parent, control=theirs.fileno())
-    ours.close()
-    for sibling in list(_LIVE):
-        sibling.release()
-    read_end, write_end = output
-    leave_parent(output=write_end)
-    os.close(read_end)
-    os.close(write_end)
-    JobServer(app, theirs, board).serve()
-
-
-def _spawn(_app: RunnerApp, settings: RunnerSettings, wake: int) -> Child:
-    assert settings.app_spec is not None
-    ours, theirs = socket.socketpair()
-    output, output_end = os.pipe()
-    board = ProgressBoard.create()
-    numbers = [str(n) for n in (os.getpid(), theirs.fileno(), board.fd)]
-    module = "chariots_core.workers.isolation.spawned"
-    options = [part for option in sys.warnoptions for part in ("-W", option)]
-    process = subprocess.Popen(
-        [sys.executable, *options, "-m", module, *numbers],
-        stdin=subprocess.DEVNULL,
-        stdout=output_end,
-        stderr=output_end,
-        pass_fds=(theirs.fileno(), board.fd),
-        start_new_session=True,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-    )
-    # `Child` reaps it.
-    process.returncode = 0
-    theirs.close()
-    os.close(output_end)
-    child = Child(pid=process.pid, control=ours, output=output, board=board, wake=wake)
-    try:
-        _greet(child, settings)
-    except BaseException:
-        child.close()
-        raise
-    return child
-
-
-def _greet(child: Child, settings: RunnerSettings) -> None:
-    """
-    Tell a spawned child where the app is, and wait until it is imported.
-    """
-    spec = settings.app_spec or ""
-    hello = Hello(app_spec=spec, path=sys.path, python_path=os.environ.get("PYTHONPATH"))
-    child.begin(hello, output_limit=settings.output_limit)
-    child.jobs = 0
-    deadline = time.monotonic() + settings.start_timeout
-    while (left := deadline - time.monotonic()) > 0:
-        try:
-            frame = child.wait(left)
-        except ChildLost as lost:
-            raise AppLoadError(
-                f"a child that imports app {spec!r} ended with {lost}: {child.output()}"
-            ) from lost
-        if frame is None:
-            continue
-        if isinstance(frame.header, Broken):
-            error = frame.header.error
-            raise AppLoadError(
-                f"a child cannot import app {spec!r}: {error.type}: {error.message}\n"
-                f"{error.traceback or ''}"
-            )
-        if isinstance(frame.header, Ready):
-            return
-    raise AppLoadError(
-        f"a child has not imported app {spec!r} within {settings.start_timeout:g} s: "
-        "raise start_timeout, or import less"
-    )
-
-
-def _pipe_size(fd: int) -> int:
-    if sys.platform == "linux":
-        return fcntl.fcntl(fd, fcntl.F_GETPIPE_SZ)
-    return _CHUNK
+LIVE: Final[WeakSet[Child]] = WeakSet()

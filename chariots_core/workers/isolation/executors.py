@@ -13,13 +13,9 @@ from typing import ClassVar, Final, TypeAlias
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
 from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp, RunnerSettings
-from chariots_core.workers.isolation.children import (
-    Child,
-    ChildLost,
-    choose_method,
-    start_child,
-)
+from chariots_core.workers.isolation.children import Child, ChildLost
 from chariots_core.workers.isolation.failures import Failure, failure_of
+from chariots_core.workers.isolation.starting import choose_method, start_child
 from chariots_core.workers.isolation.wire import Frame, Raised, Returned, Start
 
 #: How an attempt can end by itself.

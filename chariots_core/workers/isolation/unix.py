@@ -5,6 +5,7 @@ What children need of the operating system, in one place.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import select
 import signal
@@ -160,3 +161,11 @@ def rss_bytes(pid: int) -> int | None:
         return int(Path(f"/proc/{pid}/statm").read_bytes().split()[1]) * _PAGE
     except (OSError, IndexError, ValueError):
         return None
+
+
+def pipe_size(fd: int) -> int:
+    """
+    How many bytes a pipe holds.
+    """
+    command = getattr(fcntl, "F_GETPIPE_SZ", None)
+    return 1 << 16 if command is None else fcntl.fcntl(fd, command)

@@ -1,0 +1,95 @@
+"""
+Writing what became of an attempt to a store that may not answer just now.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+
+from chariots_core.errors import StaleAttempt, StoreUnavailable
+from chariots_core.jobs.record import JobRecord
+from chariots_core.jobs.store import JobStore
+
+logger = logging.getLogger(__name__)
+
+#: Seconds before a change is offered again, and the bound of that.
+_FIRST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 2.0
+
+
+def commit_patiently(
+    store: JobStore,
+    record: JobRecord,
+    write: Callable[[], JobRecord],
+    *,
+    is_written: Callable[[JobRecord], bool],
+    patience: float,
+    pause: Callable[[float], bool],
+) -> JobRecord | None:
+    """
+    Make one change to the job of an attempt, as soon as the store lets it.
+
+    Args:
+        store: where the job is.
+        record: the job as it was claimed.
+        write: makes the change.
+        is_written: whether a record shows that the change was made: the answer
+            to an earlier offer may have been lost on its way.
+        patience: seconds for which it is offered.
+        pause: waits for some seconds; false if that is of no use any more.
+
+    Returns:
+        The record as written; ``None`` if the store stayed out of reach.
+
+    Raises:
+        StaleAttempt: the attempt is no longer the job's own.
+    """
+    give_up = time.monotonic() + patience
+    wait = _FIRST_PAUSE
+    write_once = write
+    while True:
+        try:
+            return write_once()
+        except StoreUnavailable as error:
+            trouble = error
+        write_once = _Again(store, record, write, is_written)
+        if time.monotonic() + wait > give_up or not pause(wait):
+            break
+        wait = min(2 * wait, _LONGEST_PAUSE)
+    logger.error(
+        "the outcome of job %s cannot be committed, and is left to be settled as lost: %s",
+        record.id,
+        trouble,
+        extra={"action": "commit_failed", "job_id": record.id},
+    )
+    return None
+
+
+class _Again:
+    """
+    A change that was offered before, with an unknown outcome.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        record: JobRecord,
+        write: Callable[[], JobRecord],
+        is_written: Callable[[JobRecord], bool],
+    ) -> None:
+        self._store = store
+        self._record = record
+        self._write = write
+        self._is_written = is_written
+
+    def __call__(self) -> JobRecord:
+        try:
+            return self._write()
+        except StaleAttempt:
+            now = self._store.get(self._record.id)
+            if now.token == self._record.token and self._is_written(now):
+                return now
+            raise

@@ -1,0 +1,229 @@
+"""
+How a child comes to be: a copy of this process, or a new interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from typing import Literal
+
+import attrs
+
+from chariots_core.errors import AppLoadError, ConfigurationError
+from chariots_core.workers.contracts import RunnerApp, RunnerSettings
+from chariots_core.workers.isolation.board import ProgressBoard
+from chariots_core.workers.isolation.child import JobServer, leave_parent, settle_in
+from chariots_core.workers.isolation.children import LIVE, Child, ChildLost
+from chariots_core.workers.isolation.unix import flush_output
+from chariots_core.workers.isolation.wire import Broken, Frame, Hello, Ready
+
+
+def choose_method(settings: RunnerSettings) -> Literal["fork", "spawn"]:
+    """
+    How a child is started from here, now.
+
+    A copy of a process with threads may hold locks that nobody will release,
+    so ``"auto"`` forks only from a process with one thread.
+
+    Raises:
+        ConfigurationError: it takes a new interpreter, and nobody said how to
+            import the app there.
+    """
+    method = settings.start_method
+    if method == "auto":
+        method = "fork" if threading.active_count() == 1 else "spawn"
+    if method == "spawn" and settings.app_spec is None:
+        raise ConfigurationError(
+            f"a child cannot be spawned with app_spec=None (this process has "
+            f"{threading.active_count()} threads): name the app as 'package.module:attribute', "
+            "or run jobs in a process without threads, or set start_method='fork'"
+        )
+    return method
+
+
+def start_child(app: RunnerApp, settings: RunnerSettings, wake: int) -> Child:
+    """
+    A child that takes jobs.
+
+    Args:
+        app: what runs them; a spawned child imports it anew.
+        settings: see `RunnerSettings`.
+        wake: a descriptor that ends a wait for the child when it becomes readable.
+
+    Raises:
+        AppLoadError: a spawned child could not import the app.
+        ConfigurationError: see `choose_method`.
+    """
+    if choose_method(settings) == "fork":
+        return _fork(app, wake)
+    return _spawn(settings, wake)
+
+
+@attrs.frozen(kw_only=True)
+class _Link:
+    """
+    What connects a child with its parent, before either end is given up.
+    """
+
+    ours: socket.socket
+    theirs: socket.socket
+    output: int
+    output_end: int
+    board: ProgressBoard
+
+    @classmethod
+    def make(cls) -> _Link:
+        ours, theirs = socket.socketpair()
+        output, output_end = os.pipe()
+        board = ProgressBoard.create()
+        return cls(ours=ours, theirs=theirs, output=output, output_end=output_end, board=board)
+
+    def child(self, pid: int, wake: int) -> Child:
+        return Child(pid=pid, control=self.ours, output=self.output, board=self.board, wake=wake)
+
+    def close_ours(self) -> None:
+        self.ours.close()
+        os.close(self.output)
+
+    def close_theirs(self) -> None:
+        self.theirs.close()
+        os.close(self.output_end)
+
+    def close(self) -> None:
+        self.close_ours()
+        self.close_theirs()
+        self.board.close()
+
+
+# -- fork
+
+
+def _fork(app: RunnerApp, wake: int) -> Child:
+    link = _Link.make()
+    parent = os.getpid()
+    flush_output()
+    # A handler of the parent's shall not run in the child.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = _fork_here()
+        if pid == 0:
+            _run_and_exit(lambda: _serve(app, parent, link))
+    except OSError:
+        link.close()
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    link.close_theirs()
+    return link.child(pid, wake)
+
+
+def _fork_here() -> int:
+    with warnings.catch_warnings():
+        # Threads of libraries that do not run Python, which the warning counts
+        # too, are ended by their own fork handlers.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
+
+
+def _run_and_exit(serve: Callable[[], None]) -> None:
+    """
+    Run *serve* and end the process: nothing of the parent's may run here.
+    """
+    code = 1
+    try:
+        serve()
+        code = 0
+    except BrokenPipeError:
+        # The runner is gone, or does not want the answer any more.
+        code = 0
+    except BaseException:  # noqa: BLE001  it is shown, and the process ends
+        traceback.print_exc()
+    finally:
+        flush_output()
+        os._exit(code)
+
+
+def _serve(app: RunnerApp, parent: int, link: _Link) -> None:
+    os.setsid()
+    settle_in(parent=parent, control=link.theirs.fileno())
+    for sibling in list(LIVE):
+        sibling.release()
+    leave_parent(output=link.output_end)
+    link.close_ours()
+    os.close(link.output_end)
+    JobServer(app, link.theirs, link.board).serve()
+
+
+# -- spawn
+
+
+def _spawn(settings: RunnerSettings, wake: int) -> Child:
+    link = _Link.make()
+    numbers = [str(n) for n in (os.getpid(), link.theirs.fileno(), link.board.fd)]
+    options = [part for option in sys.warnoptions for part in ("-W", option)]
+    try:
+        process = subprocess.Popen(
+            [sys.executable, *options, "-m", "chariots_core.workers.isolation.spawned", *numbers],
+            stdin=subprocess.DEVNULL,
+            stdout=link.output_end,
+            stderr=link.output_end,
+            pass_fds=(link.theirs.fileno(), link.board.fd),
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+        )
+    except OSError:
+        link.close()
+        raise
+    # The child is reaped by its own object.
+    process.returncode = 0
+    link.close_theirs()
+    child = link.child(process.pid, wake)
+    try:
+        _introduce(child, settings)
+    except BaseException:
+        child.close()
+        raise
+    return child
+
+
+def _introduce(child: Child, settings: RunnerSettings) -> None:
+    """
+    Tell a spawned child where the app is, and wait until it is imported.
+    """
+    spec = settings.app_spec or ""
+    hello = Hello(app_spec=spec, path=sys.path, python_path=os.environ.get("PYTHONPATH"))
+    child.begin(hello, output_limit=settings.output_limit)
+    child.jobs = 0
+    deadline = time.monotonic() + settings.start_timeout
+    while (left := deadline - time.monotonic()) > 0:
+        try:
+            frame = child.wait(left)
+        except ChildLost as lost:
+            raise AppLoadError(
+                f"a child that imports app {spec!r} ended with {lost}: {child.output()}"
+            ) from lost
+        if frame is not None and _is_ready(frame, spec):
+            return
+    raise AppLoadError(
+        f"a child has not imported app {spec!r} within {settings.start_timeout:g} s: "
+        "raise start_timeout, or import less"
+    )
+
+
+def _is_ready(frame: Frame, spec: str) -> bool:
+    if isinstance(frame.header, Broken):
+        error = frame.header.error
+        raise AppLoadError(
+            f"a child cannot import app {spec!r}: {error.type}: {error.message}\n"
+            f"{error.traceback or ''}"
+        )
+    return isinstance(frame.header, Ready)
