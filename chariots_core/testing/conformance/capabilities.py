@@ -1,0 +1,135 @@
+"""
+Behaviours 61 and 63: what a backend declares, it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.harness import Deployment
+from chariots_core.testing.conformance.processes import Workers, alive
+
+#: In which a worker that says it is ready must have begun a job.
+PROMPT = 1.0
+
+#: More than any pipe of the system holds.
+MUCH_OUTPUT = 2_000_000
+
+
+class Declared(KitFixtures):
+    """
+    Declared capabilities.
+    """
+
+    def test_61_a_spawned_worker_is_ready_when_it_says_so(self, deployment: Deployment) -> None:
+        """
+        61: after `wait_ready` a spawned worker takes a job promptly.
+        """
+        _needs(deployment, "spawn")
+        parent = deployment.remote()
+        parent.call("spawn_worker")
+
+        record = deployment.write()
+
+        deployment.until(
+            lambda: deployment.ledger().starts(),
+            "the job starts",
+            PROMPT * deployment.bounds.scale,
+        )
+        assert 1 == deployment.pool.n_workers
+        deployment.gate().open()
+        deployment.done(record.id)
+
+    def test_61_a_spawned_worker_dies_with_its_parent(self, deployment: Deployment) -> None:
+        """
+        61: kill -9 of the process that spawned a worker leaves nothing of it.
+        """
+        _needs(deployment, "spawn")
+        parent = deployment.remote()
+        spawned = parent.call("spawn_worker")
+        deployment.write()
+        executing = deployment.started()
+        pids = {spawned, executing, *parent.children}
+
+        parent.kill9()
+
+        deployment.until(
+            lambda: not any(alive(pid) for pid in pids),
+            "worker and op die too",
+            deployment.bounds.crash_detection,
+        )
+
+    def test_61_output_fills_no_pipe(self, deployment: Deployment) -> None:
+        """
+        61: a job under a spawned worker may print more than a pipe holds.
+        """
+        _needs(deployment, "spawn")
+        deployment.remote().call("spawn_worker")
+
+        record = deployment.submit("chatty", MUCH_OUTPUT)
+
+        assert MUCH_OUTPUT == deployment.done(record.id)
+
+    def test_63_fresh_jobs_share_nothing(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        63: isolation fresh: a job finds no trace of the one before it.
+        """
+        first, second = self._two_probes(deployment, worker, "fresh")
+
+        assert first["pid"] != second["pid"]
+        assert (None, []) == (second["environment"], second["globals"])
+        assert first["folder"] == second["folder"] != "/"
+        assert first["random"] != second["random"]
+
+    @pytest.mark.parametrize("isolation", ["warm", "thread"])
+    def test_63_jobs_in_one_process_share_it(
+        self, deployment: Deployment, worker: Callable[..., Workers], isolation: str
+    ) -> None:
+        """
+        63: isolation warm and thread: jobs share a process, so its state stays as a job left it.
+        """
+        first, second = self._two_probes(deployment, worker, isolation)
+
+        assert first["pid"] == second["pid"]
+        assert ("first", ["first"], "/") == (
+            second["environment"],
+            second["globals"],
+            second["folder"],
+        )
+        assert first["random"] != second["random"]
+
+    def test_63_two_workers_draw_different_numbers(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        63: processes that were forked from one app do not share a seed.
+        """
+        drawn = set()
+        for _ in range(2):
+            started = worker()
+            drawn.add(deployment.done(deployment.submit("probe", "x").id)["random"])
+            started.term()
+            started.wait()
+
+        assert 2 == len(drawn)
+
+    def _two_probes(
+        self, deployment: Deployment, worker: Callable[..., Workers], isolation: str
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        if isolation not in deployment.pool.capabilities.isolation:
+            pytest.skip(f"not declared: isolation {isolation}")
+        worker(isolation=isolation)
+        first = deployment.done(deployment.submit("probe", "first").id)
+        second = deployment.done(deployment.submit("probe", "second").id)
+        return first, second
+
+
+def _needs(deployment: Deployment, capability: str) -> None:
+    if not getattr(deployment.pool.capabilities, capability):
+        pytest.skip(f"not declared: {capability}")

@@ -1,0 +1,144 @@
+"""
+The fixtures of the kit: what a subclass gives, and what its tests get.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from chariots_core.testing.conformance.harness import MODULE, Bounds, Deployment
+from chariots_core.testing.conformance.processes import Workers
+
+
+class KitFixtures:
+    """
+    Fixtures. A subclass must give `settings`, and may override the others above the line.
+
+    All of them have the scope of the class: tests are kept apart by the names of
+    their apps, not by their stores.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def settings(cls) -> Mapping[str, Any]:
+        """
+        What ``worker_pool=`` gets: ``{"backend": name, **options}``.
+        """
+        raise AssertionError(f"{cls.__name__} needs a fixture `settings`: name and options")
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def time_scale(cls) -> float:
+        """
+        What all bounds are multiplied by, for a backend that is slow by nature.
+        """
+        return 1.0
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def broker(cls) -> Any:
+        """
+        The queue's own server, with ``stop()``, ``start()``, ``flush()`` and
+        ``pause()``; ``None``: the backend has none.
+        """
+        return None
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store_server(cls) -> Any:
+        """
+        The job store's own server, with ``stop()`` and ``start()``; ``None``:
+        it has none that a test may stop.
+        """
+        return None
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def deployment_type(cls) -> type[Deployment]:
+        """
+        How workers and servers are started.
+        """
+        return Deployment
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def kit_module(cls) -> str:
+        """
+        The module with the kit's ``app`` and ``server``, as command lines name it.
+        """
+        return MODULE
+
+    # ---------------------------------------------------------------------
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def bounds(cls, time_scale: float) -> Bounds:
+        """
+        How long things may take.
+        """
+        return Bounds(time_scale)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def deploy(
+        cls,
+        settings: Mapping[str, Any],
+        bounds: Bounds,
+        deployment_type: type[Deployment],
+        kit_module: str,
+        tmp_path_factory: pytest.TempPathFactory,
+    ) -> Callable[[], Deployment]:
+        """
+        Makes a deployment of an app that nobody else knows; the caller closes it.
+        """
+        return lambda: deployment_type(
+            worker_pool=settings,
+            folder=tmp_path_factory.mktemp("kit"),
+            bounds=bounds,
+            module=kit_module,
+        )
+
+    @pytest.fixture
+    def deployment(self, deploy: Callable[[], Deployment]) -> Iterator[Deployment]:
+        """
+        A deployment of the test's own, without a process yet.
+        """
+        deployment = deploy()
+        try:
+            yield deployment
+        finally:
+            _tell(deployment)
+            deployment.close()
+
+    @pytest.fixture
+    def worker(self, deployment: Deployment) -> Callable[..., Workers]:
+        """
+        Starts workers: ``worker(n, **options)`` gives a handle on them.
+        """
+        return deployment.worker
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def _shared(cls, deploy: Callable[[], Deployment]) -> Iterator[Deployment]:
+        deployment = deploy()
+        try:
+            deployment.worker(2).wait_ready()
+            yield deployment
+        finally:
+            deployment.close()
+
+    @pytest.fixture
+    def serving(self, _shared: Deployment) -> Iterator[Deployment]:
+        """
+        A deployment with two workers, shared by the tests that do not hurt them.
+        """
+        yield _shared
+        _tell(_shared)
+
+
+def _tell(deployment: Deployment) -> None:
+    # pytest shows what a teardown prints where the test has failed, and only there.
+    print(deployment.story())  # noqa: T201

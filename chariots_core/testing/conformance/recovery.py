@@ -1,0 +1,268 @@
+"""
+Behaviours 42 to 45 and 69 to 71: stores, clocks, servers and who settles what.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from chariots_core.errors import JobNotFound
+from chariots_core.jobs import JobStatus, Reason
+from chariots_core.testing.conformance import skewed_clock
+from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.harness import Deployment, times
+from chariots_core.testing.conformance.processes import Process, Workers, wait_until
+
+#: The share of one core that an idle process may use.
+IDLE_SHARE = 0.01
+
+#: How long an idle process is watched, in seconds; not scaled: it is a share.
+IDLE_WINDOW = 6.0
+
+HOUR = 3600.0
+
+
+class Recovery(KitFixtures):
+    """
+    Recovery from what happens around workers.
+    """
+
+    def test_42_the_store_restarts(
+        self, deployment: Deployment, worker: Callable[..., Workers], store_server: Any
+    ) -> None:
+        """
+        42: while the store is away the web says 503 and when to ask again; nothing is lost.
+        """
+        if store_server is None:
+            pytest.skip("not declared: a job store whose server a test may stop")
+        web = deployment.web()
+        started = worker().wait_ready()
+        finished, waiting = deployment.serves(), deployment.submit("echo", "later", delay=4.0)
+        busy = deployment.write()
+        deployment.started()
+
+        store_server.stop()
+        try:
+            answer = web.get(f"/api/v1/jobs/{finished.id}")
+            refused = web.post("/api/v1/pipelines/echo/runs", json={"input": 1, "use_worker": True})
+            deployment.gate().open()
+        finally:
+            store_server.start()
+
+        assert [503, 503] == [answer.status_code, refused.status_code], (answer.text, refused.text)
+        assert int(answer.headers["Retry-After"]) >= 1
+        deployment.until(
+            lambda: web.get(f"/api/v1/jobs/{finished.id}").status_code == 200, "the web recovers"
+        )
+        assert finished == deployment.fetch(finished.id)
+        # The op ended while the store was away: its result is committed, or the job is lost.
+        ended = deployment.finished(busy.id)
+        assert ended.status is JobStatus.done or ended.reason == Reason.WORKER_LOST
+        assert "later" == deployment.done(waiting.id)
+        deployment.serves()
+        assert started.processes[0].popen.poll() is None
+
+    def test_43_two_reapers_settle_a_lost_job_once(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        43: several processes that settle one lost job make one transition, one event, one run.
+        """
+        killed = worker()
+        record = deployment.write(max_attempts=2)
+        deployment.started()
+        reapers = [deployment.remote(), deployment.remote()]
+        for reaper in reapers:
+            reaper.call("ping")
+        killed.kill_tree()
+
+        for reaper in reapers:
+            reaper.send("tick_for", seconds=2 * deployment.bounds.lease)
+        worker()
+        deployment.gate().open()
+        deployment.done(record.id)
+
+        assert all(reaper.receive() > 0 for reaper in reapers)
+        lost = [e for e in deployment.events(record.id) if e.reason == Reason.RETRYING]
+        assert 1 == len(lost), deployment.story()
+        assert 2 == len(deployment.ledger().starts())
+        final = deployment.fetch(record.id)
+        assert (2, record.generation + 1) == (final.attempt, final.generation)
+
+    @pytest.mark.parametrize("seconds", [HOUR, -HOUR], ids=["ahead", "behind"])
+    def test_44_the_clock_of_a_worker_is_wrong(
+        self, deployment: Deployment, worker: Callable[..., Workers], seconds: float
+    ) -> None:
+        """
+        44: a worker whose clock is an hour off loses no job, its own or another's.
+        """
+        worker().wait_ready()
+        right = deployment.write("right", max_attempts=2)
+        deployment.started("right")
+        worker(launcher=skewed_clock.launcher(seconds)).wait_ready()
+        skewed = deployment.write("skewed", max_attempts=2)
+        deployment.started("skewed")
+
+        deployment.lease_over(3.0)
+
+        assert {JobStatus.running} == {deployment.fetch(j.id).status for j in (right, skewed)}
+        assert 2 == len(deployment.store.workers())
+        for name in ("right", "skewed"):
+            deployment.gate(name).open()
+        for job in (right, skewed):
+            deployment.done(job.id)
+            record = deployment.fetch(job.id)
+            story = times(record)
+            assert sorted(story) == story
+            assert (story[-1] - story[0]).total_seconds() < HOUR / 2
+            assert 1 == record.attempt
+
+    def test_45_the_server_is_killed_after_its_answer(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        45: a job outlives the web process that accepted it, and is read elsewhere.
+        """
+        web = deployment.web()
+        worker().wait_ready()
+
+        job_id = web.submit("echo", "orphan")
+        web.kill_tree()
+
+        with pytest.raises(httpx.TransportError):
+            web.get("/livez")
+        assert "orphan" == deployment.done(job_id)
+        body = deployment.web().get(f"/api/v1/jobs/{job_id}").json()
+        assert ("done", 1) == (body["status"], body["attempt"])
+
+    def test_69_a_worker_settles_what_nobody_looks_up(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        69: another worker settles a lost job, starts its retry, and starts what is due.
+        """
+        killed = worker()
+        lost = deployment.write("lost")
+        deployment.started("lost")
+        retried = self._lose(deployment, worker, "retried", max_attempts=2)
+        killed.kill_tree()
+
+        deployment.gate("retried").open()
+        scheduled = deployment.submit("echo", "in time", delay=1.0)
+        worker()
+
+        self._unseen(deployment, lost.id, JobStatus.failed)
+        self._unseen(deployment, retried, JobStatus.done)
+        self._unseen(deployment, scheduled.id, JobStatus.done)
+        assert Reason.WORKER_LOST == deployment.peek(lost.id).reason
+        assert 2 == len(deployment.ledger("retried").starts())
+
+    def test_69_a_server_settles_what_nobody_looks_up(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        69: without any worker, a web process that nobody asks settles a lost job.
+        """
+        deployment.web()
+        killed = worker()
+        record = deployment.write()
+        deployment.started()
+
+        killed.kill_tree()
+
+        self._unseen(deployment, record.id, JobStatus.failed)
+        assert Reason.WORKER_LOST == deployment.peek(record.id).reason
+
+    def test_70_apps_that_share_a_store_never_meet(
+        self, deployment: Deployment, deploy: Callable[[], Deployment]
+    ) -> None:
+        """
+        70: one app neither sees nor runs another's jobs, whatever else they share.
+        """
+        other = deploy()
+        try:
+            other.worker().wait_ready()
+            mine, theirs = deployment.submit("echo", "mine"), other.submit("echo", "theirs")
+
+            assert "theirs" == other.done(theirs.id)
+            other.serves()
+            other.app.tick()
+            assert (JobStatus.queued, 0) == _state(deployment, mine.id)
+            assert [] == list(deployment.store.workers())
+            with pytest.raises(JobNotFound):
+                other.fetch(mine.id)
+            with pytest.raises(JobNotFound):
+                deployment.fetch(theirs.id)
+        finally:
+            other.close()
+
+    @pytest.fixture
+    def idle(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> tuple[Process, Process]:
+        """
+        A worker and a server that have served, and have nothing to do now.
+        """
+        web = deployment.web()
+        started = worker().wait_ready()
+        deployment.done(web.submit("echo", 1))
+        return started.processes[0], web
+
+    def test_71_idle_processes_rest(self, idle: tuple[Process, Process]) -> None:
+        """
+        71: an idle worker and an idle server use under 1 % of a core each, children included.
+        """
+        names = ("worker", "server")
+        before = [_cpu_seconds(process.pids) for process in idle]
+        end = time.monotonic() + IDLE_WINDOW
+        # Not by the store's clock: nobody but the two may touch the store meanwhile.
+        wait_until(lambda: time.monotonic() > end, timeout=2 * IDLE_WINDOW, interval=0.2)
+        used = [
+            _cpu_seconds(process.pids) - earlier
+            for process, earlier in zip(idle, before, strict=True)
+        ]
+
+        shares = {n: seconds / IDLE_WINDOW for n, seconds in zip(names, used, strict=True)}
+        assert {} == {name: share for name, share in shares.items() if share >= IDLE_SHARE}
+
+    def _lose(
+        self,
+        deployment: Deployment,
+        worker: Callable[..., Workers],
+        name: str,
+        **options: Any,
+    ) -> str:
+        """
+        Have a job started by a worker of its own, and kill that.
+        """
+        started = worker()
+        record = deployment.write(name, **options)
+        deployment.started(name)
+        started.kill_tree()
+        return record.id
+
+    def _unseen(self, deployment: Deployment, job_id: str, status: JobStatus) -> None:
+        """
+        Wait for a status within the bound, by reads that settle nothing.
+        """
+        deployment.until(
+            lambda: deployment.peek(job_id).status is status,
+            f"{job_id} becomes {status.value} without being looked up",
+            deployment.bounds.crash_detection + deployment.bounds.lease,
+        )
+
+
+def _cpu_seconds(pids: list[int]) -> float:
+    times = [psutil.Process(pid).cpu_times() for pid in pids]
+    return sum(spent.user + spent.system for spent in times)
+
+
+def _state(deployment: Deployment, job_id: str) -> tuple[JobStatus, int]:
+    record = deployment.peek(job_id)
+    return record.status, record.attempt

@@ -1,0 +1,134 @@
+"""
+Behaviour 68: what a job trained is published by its commit, once, or not at all.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+from chariots_core.jobs import JobStatus
+from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.harness import Deployment
+from chariots_core.testing.conformance.processes import Workers
+
+#: The op that the pipeline ``train`` trains.
+OP = "train"
+
+
+class Training(KitFixtures):
+    """
+    Trainings.
+    """
+
+    def test_68_a_training_that_succeeds_is_published_once(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        68: a training that ends well publishes one version.
+        """
+        before = versions(deployment)
+        worker()
+        record = deployment.submit("train", deployment.task())
+        deployment.gate().open()
+
+        deployment.done(record.id)
+
+        published(deployment, record.id)
+        assert 1 == len(versions(deployment) - before)
+
+    def test_68_a_lost_attempt_publishes_nothing_and_its_retry_does_once(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        68: a training whose worker is killed leaves no version; the next attempt leaves one.
+        """
+        before = versions(deployment)
+        killed = worker()
+        record = deployment.submit("train", deployment.task(), max_attempts=2)
+        deployment.started()
+        killed.kill_tree()
+        deployment.until(
+            lambda: deployment.fetch(record.id).status is JobStatus.queued, "the job is retried"
+        )
+        assert before == versions(deployment)
+
+        deployment.gate().open()
+        worker()
+
+        deployment.done(record.id)
+        published(deployment, record.id)
+        assert 1 == len(versions(deployment) - before)
+
+    def test_68_a_stale_attempt_publishes_nothing(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        68: a training that slept through its lease adds no version to the retry's one.
+        """
+        before = versions(deployment)
+        sleeper = worker()
+        record = deployment.submit("train", deployment.task(), max_attempts=2)
+        deployment.started()
+        sleeper.stop()
+        worker()
+        second = deployment.started(times=2)
+        deployment.gate().open(second)
+        deployment.done(record.id)
+        published(deployment, record.id)
+        after = versions(deployment)
+
+        deployment.gate().open()
+        sleeper.cont()
+        busy = deployment.write("busy")
+        also = deployment.write("busy")
+        deployment.started("busy", times=2)
+
+        assert after == versions(deployment)
+        assert 1 == len(after - before)
+        deployment.gate("busy").open()
+        for job in (busy, also):
+            deployment.done(job.id)
+        assert after == versions(deployment)
+
+    def test_68_a_kill_before_the_publication_only_delays_it(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        68: killed between commit and publication: the next tick, anywhere, publishes.
+        """
+        before = versions(deployment)
+        trap = deployment.trap("before_publish", signal.SIGKILL)
+        killed = worker(trap=trap)
+        record = deployment.submit("train", deployment.task())
+        deployment.gate().open()
+        killed.wait()
+        assert deployment.sprung(trap)
+        done = deployment.peek(record.id)
+        assert (JobStatus.done, True) == (done.status, done.is_unpublished)
+        assert before == versions(deployment)
+
+        elsewhere = deployment.remote()
+        elsewhere.call("tick_for", seconds=0.0)
+        elsewhere.call("fetch", job_id=record.id)
+
+        assert not deployment.peek(record.id).is_unpublished
+        assert 1 == len(versions(deployment) - before)
+        elsewhere.call("tick_for", seconds=0.2)
+        assert 1 == len(versions(deployment) - before)
+
+
+def versions(deployment: Deployment) -> set[int]:
+    """
+    The savings of the trained op that the op store has, each by its number.
+    """
+    return {saving.seq for saving in deployment.app.op_store.savings(OP)}
+
+
+def published(deployment: Deployment, job_id: str) -> None:
+    """
+    Wait until a job's training is marked as published.
+    """
+    deployment.until(
+        lambda: deployment.peek(job_id).published_at is not None, f"{job_id} is published"
+    )

@@ -1,0 +1,80 @@
+"""
+A served app: what a client on another machine would talk to.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import httpx
+
+from chariots_core.testing.conformance.processes import Process, wait_until
+
+
+def free_port() -> int:
+    """
+    A port of this machine on which nobody listens.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Web(Process):
+    """
+    A server of the app, by the command line, on a port of its own.
+
+    Attributes:
+        url: where it answers.
+    """
+
+    url: str
+
+    @classmethod
+    def argv(cls, module: str, port: int, arguments: Sequence[str]) -> list[str]:
+        """
+        The command that serves *module*.
+        """
+        command = [sys.executable, "-m", "chariots_core.cli", "serve", module]
+        return [*command, "--host", "127.0.0.1", "--port", str(port), *arguments]
+
+    def wait_ready(self, port: int, timeout: float) -> Web:
+        """
+        Return once it answers on *port*.
+        """
+        self.url = f"http://127.0.0.1:{port}"
+        wait_until(self._answers, timeout=timeout, message=lambda: f"{self.url}: {self.output()}")
+        return self
+
+    def get(self, path: str, **arguments: Any) -> httpx.Response:
+        """
+        GET a path.
+        """
+        return httpx.get(self.url + path, timeout=20.0, **arguments)
+
+    def post(self, path: str, **arguments: Any) -> httpx.Response:
+        """
+        POST to a path.
+        """
+        return httpx.post(self.url + path, timeout=20.0, **arguments)
+
+    def submit(self, pipeline: str, value: Any) -> str:
+        """
+        Ask for a run on a worker, and return the job's id.
+        """
+        body = {"input": value, "use_worker": True}
+        response = self.post(f"/api/v1/pipelines/{pipeline}/runs", json=body)
+        assert response.status_code == 202, (response.status_code, response.text)
+        return str(response.json()["id"])
+
+    def _answers(self) -> bool:
+        code = self.popen.poll()
+        if code is not None:
+            raise AssertionError(f"{self.name} ended with {code}: {self.output()}")
+        try:
+            return self.get("/livez").status_code == 200
+        except httpx.TransportError:
+            return False

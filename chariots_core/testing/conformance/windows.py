@@ -1,0 +1,67 @@
+"""
+Windows in a job's life where a process may die: traps that a configuration sets there.
+
+The app and its store are real. They only have one more thing on their way: at
+the named point, once, the process sends a signal to itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chariots_core.jobs import Guard, JobRecord, JobStatus, JobStore, NewEvent
+from chariots_core.testing.conformance.config import Trap
+from chariots_core.testing.conformance.store_proxy import StoreProxy
+
+
+def spring(trap: Trap, at: str) -> None:
+    """
+    Let *trap* act if it is set at this point and did not act before.
+    """
+    if trap.at != at:
+        return
+    try:
+        os.close(os.open(trap.marker, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return
+    os.kill(os.getpid(), trap.signal)
+
+
+class TrappedStore(StoreProxy):
+    """
+    A job store with a trap before a claim, after it, or after the commit of a result.
+    """
+
+    def __init__(self, inside: JobStore, trap: Trap) -> None:
+        super().__init__(inside)
+        self._trap = trap
+
+    def _compare_and_set(
+        self,
+        guard: Guard,
+        status: JobStatus,
+        changes: Mapping[str, Any],
+        events: Sequence[NewEvent],
+    ) -> JobRecord | None:
+        starts = guard.status is JobStatus.queued and status is JobStatus.running
+        commits = guard.status is JobStatus.running and status is JobStatus.done
+        if starts:
+            spring(self._trap, "before_claim")
+        record = super()._compare_and_set(guard, status, changes, events)
+        if record is not None and starts:
+            spring(self._trap, "after_claim")
+        if record is not None and commits:
+            spring(self._trap, "after_commit")
+        return record
+
+    def claim_next(
+        self, *, backend: str, queues: Sequence[str], worker: str, lease: float
+    ) -> JobRecord | None:
+        if self.inside.counts().get(JobStatus.queued):
+            spring(self._trap, "before_claim")
+        record = super().claim_next(backend=backend, queues=queues, worker=worker, lease=lease)
+        if record is not None:
+            spring(self._trap, "after_claim")
+        return record
