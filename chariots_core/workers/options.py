@@ -76,8 +76,9 @@ def _problem(
         return f"option {key!r} is missing" if field.default is attrs.NOTHING else None
     value = options[key]
     try:
-        if callable(field.converter):
-            value = field.converter(value)
+        convert: Any = field.converter
+        if convert is not None:
+            value = convert(value)
         if field.validator is not None:
             field.validator(cls, field, value)
     except (TypeError, ValueError, AttributeError):

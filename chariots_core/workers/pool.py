@@ -19,16 +19,18 @@ from chariots_core.errors import (
     ChariotsError,
     SubmissionUnknown,
 )
-from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
+from chariots_core.jobs import lifecycle
+from chariots_core.jobs.record import JobError, JobRecord, NewJob, check_job_id
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import IdempotencyKey, JobStore
+from chariots_core.jobs.tick import tick
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
 from chariots_core.workers.contracts import Isolation, RunnerApp, StartMethod
 from chariots_core.workers.requests import SubmitRequest
 
 if TYPE_CHECKING:
+    from chariots_core.workers.handle import WorkerProcess
     from chariots_core.workers.session import WorkerSession
-    from chariots_core.workers.spawn import WorkerProcess
 
 #: Where jobs are kept unless somebody says otherwise.
 DEFAULT_STORE_URL = "sqlite:///.chariots/jobs.db"
@@ -308,10 +310,9 @@ class BaseWorkerPool(ABC):
             error.job_id = record.id
             raise
         except ChariotsError as error:
-            from chariots_core.jobs import lifecycle
-
-            failed = lifecycle.not_submitted(self.job_store(), record, error)
-            self.app.emit("failed", failed or record)
+            why = JobError(type=type(error).__name__, message=error.message)
+            failed = lifecycle.not_submitted(self.job_store(), record, why)
+            self.app.emit(failed.status.value, failed)
             if isinstance(error, BrokerUnavailable):
                 error.job_id = record.id
             raise
@@ -345,8 +346,6 @@ class BaseWorkerPool(ABC):
         record = store.get(job_id)
         if record.status.is_final and not record.is_unpublished:
             return record
-        from chariots_core.jobs.tick import tick
-
         tick(store, dispatch=self.dispatch, publish=self.app.publish, job_id=job_id)
         return store.get(job_id)
 

@@ -1,0 +1,89 @@
+"""
+The worker pool whose queue is the SQL job store.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import attrs
+
+from chariots_core.local.wake import Bell, Listener, meeting_place
+from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
+from chariots_core.workers.pool import BaseWorkerPool
+from chariots_core.workers.requests import SubmitRequest
+from chariots_core.workers.session import WorkerSession
+
+
+@attrs.frozen(kw_only=True)
+class LocalOptions:
+    """
+    What the backend `local` may be told.
+
+    Attributes:
+        url: the job store: ``sqlite:///path`` or ``postgresql+psycopg://…``;
+            ``None``: as the environment says, else a file in ``.chariots``.
+        poll_interval: seconds after which an idle worker looks for jobs that
+            nobody on its machine told it of.
+    """
+
+    url: str | None = attrs.field(
+        default=None,
+        repr=False,
+        validator=attrs.validators.optional(attrs.validators.matches_re(r"[a-z0-9+]+://.*")),
+        metadata={"expects": "the address of a SQLite or PostgreSQL database"},
+    )
+    poll_interval: float = attrs.field(
+        default=0.5,
+        converter=float,
+        validator=[attrs.validators.gt(0), attrs.validators.le(60)],
+        metadata={"expects": "a number of seconds between 0 and 60"},
+    )
+
+
+class LocalWorkerPool(BaseWorkerPool):
+    """
+    Hands jobs over by waking whoever is idle: the record itself is the queue.
+
+    Workers are processes on any machine that reaches the database. Those of
+    the submitter's machine are woken at once; others find a job within the poll
+    interval. Nothing is lost with a wake-up: it carries no data.
+
+    Args:
+        options: see `LocalOptions`.
+    """
+
+    name = "local"
+    capabilities: ClassVar[Capabilities] = CORE_CAPABILITIES | Capabilities(
+        priorities=True, queues=True
+    )
+    # The store is the queue: there is nothing that could lose a message.
+    resend_after = None
+
+    def __init__(self, options: LocalOptions | None = None) -> None:
+        self.options = options or LocalOptions()
+        self.store_url = self.options.url
+
+    def submit(self, request: SubmitRequest) -> None:
+        """
+        Wake the idle workers of this machine that take jobs from the queue.
+        """
+        Bell(meeting_place(self.resolved_store_url(), request.app)).ring(request.queue)
+
+    def run_worker(self, session: WorkerSession) -> None:
+        """
+        Run the store's next job again and again; sleep while there is none.
+        """
+        place = meeting_place(self.resolved_store_url(), session.app_name)
+        with Listener(place, session.queues) as listener:
+            while session.keep_running():
+                if session.run_next() is not None:
+                    listener.show(idle=False)
+                elif not listener.idle:
+                    # Once more after the sign went up: a job that came in
+                    # between rang for nobody.
+                    listener.show(idle=True)
+                elif session.wait(self.options.poll_interval, *listener.fds):
+                    # Down before the look: who submits meanwhile need not ring here.
+                    listener.show(idle=False)
+                    listener.drain()

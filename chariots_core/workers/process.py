@@ -1,0 +1,68 @@
+"""
+A worker process, from its start to its exit code.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from chariots_core.workers.pool import BaseWorkerPool
+from chariots_core.workers.session import WorkerSession, WorkerSettings
+from chariots_core.workers.signals import StopSignals
+
+_log = logging.getLogger(__name__)
+
+#: Asked to stop, and all that was begun came to its end.
+EXIT_OK: Final = 0
+#: Something unexpected ended it.
+EXIT_ERROR: Final = 1
+#: Ordered to stop in the middle of a job.
+EXIT_UNFINISHED: Final = 3
+
+
+def run_worker_process(
+    pool: BaseWorkerPool,
+    settings: WorkerSettings | None = None,
+    *,
+    lifeline: int | None = None,
+    on_ready: Callable[[], None] | None = None,
+) -> int:
+    """
+    Make this process a worker, until it is told to stop.
+
+    The first SIGTERM or SIGINT lets the job at hand come to its end and takes
+    no other; the second, or the end of the grace, stops the job, whose record
+    says so or which is queued again, by its attempts.
+
+    Args:
+        pool: a pool that is bound to its app.
+        settings: how the worker works.
+        lifeline: the reading end of a pipe that is closed when the process that
+            started this one ends; then this one ends too.
+        on_ready: called once, when it will take a job now.
+
+    Returns:
+        The process's exit code: `EXIT_OK`, `EXIT_UNFINISHED` or `EXIT_ERROR`.
+    """
+    settings = settings or WorkerSettings()
+    with StopSignals(grace=settings.grace, lifeline=lifeline) as signals:
+        session = WorkerSession(pool, settings=settings, signals=signals, on_ready=on_ready)
+        _log.info(
+            "worker %s takes jobs of app %r from %s, by backend %r",
+            session.worker_id,
+            session.app_name,
+            ", ".join(session.queues),
+            pool.name,
+        )
+        try:
+            pool.run_worker(session)
+        except Exception:  # noqa: BLE001 - a pool of a plugin may raise anything
+            _log.exception("worker %s of backend %r failed", session.worker_id, pool.name)
+            return EXIT_ERROR
+        finally:
+            session.close()
+            pool.close()
+        _log.info("worker %s has stopped", session.worker_id)
+        return EXIT_OK if session.finished_all else EXIT_UNFINISHED

@@ -1,0 +1,256 @@
+"""
+What a worker process is given to work with: when to go on, and how to run a job.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import attrs
+
+from chariots_core.errors import BackendUnavailable
+from chariots_core.jobs.record import WorkerRecord
+from chariots_core.jobs.tick import tick
+from chariots_core.workers.contracts import RunnerSettings, RunOutcome
+from chariots_core.workers.runner import JobRunner
+from chariots_core.workers.signals import StopSignals
+
+if TYPE_CHECKING:
+    from chariots_core.workers.pool import BaseWorkerPool
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+#: The least and the most seconds between two tries to reach a store that does not answer.
+_RETRY: Final = (0.5, 5.0)
+
+
+@attrs.frozen(kw_only=True)
+class WorkerSettings:
+    """
+    How a worker process works.
+
+    Attributes:
+        queues: the queues it takes jobs from.
+        beat_interval: seconds between two signs of life.
+        beat_ttl: seconds after the last one for which it is believed to live.
+        tick_interval: seconds, about, between two looks for what time has made due.
+        grace: seconds that a job may still take once the worker was asked to
+            stop; ``None``: no bound.
+        runner: how jobs are run.
+    """
+
+    queues: tuple[str, ...] = attrs.field(
+        default=("default",), validator=attrs.validators.min_len(1)
+    )
+    beat_interval: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
+    beat_ttl: float = attrs.field(default=15.0, validator=attrs.validators.gt(0))
+    tick_interval: float = attrs.field(default=2.0, validator=attrs.validators.gt(0))
+    grace: float | None = None
+    runner: RunnerSettings = attrs.field(factory=RunnerSettings)
+
+
+class WorkerSession:
+    """
+    The life of one worker process, as the pool that runs it sees it.
+
+    A pool's ``run_worker`` asks `keep_running` before it takes a job, often
+    enough that the worker shows signs of life: at least every second or two. It
+    gives each job id to `run`, and waits for more by `wait`, or by its queue's
+    own blocking call with a time-out of about a second.
+
+    There is no thread behind it: heart-beats and `tick` happen inside these calls.
+
+    Args:
+        pool: the pool, bound to its app.
+        settings: how the worker works.
+        signals: when it is to stop.
+        on_ready: called once, when the worker will take a job now.
+    """
+
+    def __init__(
+        self,
+        pool: BaseWorkerPool,
+        *,
+        settings: WorkerSettings,
+        signals: StopSignals,
+        on_ready: Callable[[], None] | None = None,
+    ) -> None:
+        self.worker_id = new_worker_id()
+        self.settings = settings
+        self._pool = pool
+        self._app = pool.app
+        self._store = pool.job_store()
+        self._signals = signals
+        self._on_ready = on_ready
+        self._unfinished = False
+        self._failures = 0
+        now = time.monotonic()
+        self._next_beat = now
+        self._next_tick = now + random.uniform(0.0, settings.tick_interval)
+        self._runner = JobRunner(
+            pool.app,
+            worker_id=self.worker_id,
+            settings=settings.runner,
+            housekeeping=self._while_busy,
+        )
+        signals.on_request = self._runner.stop
+        signals.on_order = self._abort
+
+    @property
+    def app_name(self) -> str:
+        """
+        The app whose jobs this worker runs: part of the queues' names.
+        """
+        return self._app.name
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """
+        The queues this worker takes jobs from.
+        """
+        return self.settings.queues
+
+    @property
+    def finished_all(self) -> bool:
+        """
+        Whether every job that was begun came to its end.
+        """
+        return not self._unfinished
+
+    def keep_running(self) -> bool:
+        """
+        Whether to take another job; a sign of life on the way.
+        """
+        if self._signals.requested:
+            return False
+        self._housekeep()
+        if self._on_ready is not None and not self._failures:
+            self._runner.prepare()
+            self._on_ready()
+            self._on_ready = None
+        return not self._signals.requested
+
+    def wait(self, seconds: float, *fds: int) -> list[int]:
+        """
+        Wait until one of *fds* can be read, the time is over, or the worker is to stop.
+
+        Returns:
+            Those of *fds* that can be read.
+        """
+        return self._signals.wait(seconds, fds)
+
+    def run(self, job_id: str) -> RunOutcome:
+        """
+        Claim and run one job.
+
+        Returns:
+            What became of it. `RunOutcome.HANDED_BACK` where the worker is to
+            stop: the message should stay in the queue, or is sent again.
+
+        Raises:
+            StoreUnavailable: it could not be claimed; the message should stay.
+            JobNotFound: the id cannot be a job's; the message is to be dropped.
+        """
+        if self._signals.requested:
+            return RunOutcome.HANDED_BACK
+        return self._runner.run(job_id)
+
+    def run_next(self) -> RunOutcome | None:
+        """
+        Claim and run the next job of a store that is its own queue.
+
+        Returns:
+            What became of it; ``None`` if there is none, or if the store does
+            not answer: then it is asked again after a while.
+        """
+        if self._signals.requested:
+            return None
+        return self._guarded(
+            lambda: self._runner.run_next(backend=self._pool.name, queues=self.queues),
+            "claim a job",
+        )
+
+    def close(self) -> None:
+        """
+        Stop the children and take the worker off the list.
+        """
+        self._runner.close()
+        self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
+
+    # -- inside
+
+    def _while_busy(self) -> None:
+        # The end of the grace, or of the parent, comes without a signal.
+        if self._signals.ordered:
+            self._abort()
+        self._housekeep()
+
+    def _abort(self) -> None:
+        self._unfinished = self._unfinished or self._runner.current is not None
+        self._runner.abort()
+
+    def _housekeep(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + self.settings.beat_interval
+            if self._guarded(self._beat, "show a sign of life") is None:
+                self._next_beat = now + self._pause()
+        if now >= self._next_tick:
+            self._next_tick = now + self.settings.tick_interval * random.uniform(0.8, 1.2)
+            self._guarded(self._tick, "settle what is due")
+
+    def _beat(self) -> bool:
+        job = self._runner.current
+        state = "idle" if job is None else "busy"
+        record = WorkerRecord(
+            id=self.worker_id,
+            backend=self._pool.name,
+            queues=self.queues,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            state="stopping" if self._signals.requested else state,
+            job_id=None if job is None else job.id,
+        )
+        self._store.beat(record, ttl=self.settings.beat_ttl)
+        return True
+
+    def _tick(self) -> None:
+        app = self._app
+        report = tick(self._store, dispatch=app.dispatch, publish=app.publish)
+        for record in report.changed:
+            app.emit(record.status.value, record)
+
+    def _pause(self) -> float:
+        return min(_RETRY[0] * 2.0 ** (self._failures - 1), _RETRY[1])
+
+    def _guarded(self, call: Callable[[], T], what: str) -> T | None:
+        # A worker outlives its store: it says so once, and tries again.
+        try:
+            value = call()
+        except BackendUnavailable as error:
+            if not self._failures:
+                _log.warning(
+                    "worker %s cannot %s, and tries again: %s", self.worker_id, what, error
+                )
+            self._failures += 1
+            return None
+        if self._failures:
+            _log.warning("worker %s can reach its job store again", self.worker_id)
+        self._failures = 0
+        return value
+
+
+def new_worker_id() -> str:
+    """
+    An id that no other worker has or had: host, process, and chance.
+    """
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"

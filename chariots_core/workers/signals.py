@@ -1,0 +1,150 @@
+"""
+When a worker is to stop: signals, a period of grace, and the end of its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopSignals:
+    """
+    Listens for the wish that this process stop, as a context manager.
+
+    SIGTERM or SIGINT is a request: finish what is being done. A second one, the
+    end of the grace, or the end of the parent is an order: stop now. There is no
+    thread; who waits, waits by `wait`, which any of these ends.
+
+    Args:
+        grace: seconds between the request and the order; ``None``: no bound.
+        lifeline: the reading end of a pipe whose other end only the parent holds.
+
+    Attributes:
+        on_request: called with the first wish, from the signal handler.
+        on_order: called with each further one.
+    """
+
+    on_request: Callable[[], None]
+    on_order: Callable[[], None]
+
+    def __init__(self, *, grace: float | None = None, lifeline: int | None = None) -> None:
+        self.on_request = self.on_order = lambda: None
+        self._grace = grace
+        self._lifeline = lifeline
+        self._count = 0
+        self._deadline: float | None = None
+        self._orphaned = False
+        self._wakeup: tuple[int, int] | None = None
+        self._before: dict[int, Any] = {}
+        self._before_fd = -1
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is not threading.main_thread():
+            # Only the main thread may handle signals; elsewhere `request` stops it.
+            return self
+        read, write = os.pipe()
+        os.set_blocking(read, False)
+        os.set_blocking(write, False)
+        self._wakeup = (read, write)
+        self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
+        self._before_fd = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._wakeup is None:
+            return
+        signal.set_wakeup_fd(self._before_fd)
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for fd in self._wakeup:
+            os.close(fd)
+        self._wakeup = None
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del number, frame
+        self.request()
+
+    def request(self) -> None:
+        """
+        Wish that the process stop; the second wish is an order.
+        """
+        self._count += 1
+        if self._count > 1:
+            self.on_order()
+            return
+        if self._grace is not None:
+            self._deadline = time.monotonic() + self._grace
+        self.on_request()
+
+    @property
+    def requested(self) -> bool:
+        """
+        Whether the process should take up nothing new.
+        """
+        return self._count > 0 or self.ordered
+
+    @property
+    def ordered(self) -> bool:
+        """
+        Whether the process should stop now, whatever it does.
+        """
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            return True
+        return self._count > 1 or self._parent_is_gone()
+
+    def wait(self, seconds: float, fds: Sequence[int] = ()) -> list[int]:
+        """
+        Wait until one of *fds* can be read, a signal comes, or the time is over.
+
+        Returns:
+            Those of *fds* that can be read.
+        """
+        own = [self._wakeup[0]] if self._wakeup else []
+        if self._lifeline is not None and not self._orphaned:
+            own.append(self._lifeline)
+        ready = poll([*fds, *own], 0.0 if self.requested else max(0.0, seconds))
+        if self._wakeup and self._wakeup[0] in ready:
+            drain(self._wakeup[0])
+        return [fd for fd in fds if fd in ready]
+
+    def _parent_is_gone(self) -> bool:
+        # Nothing is ever written to it: that it can be read means its end.
+        if not self._orphaned and self._lifeline is not None:
+            self._orphaned = bool(poll([self._lifeline], 0.0))
+        return self._orphaned
+
+
+def poll(fds: Sequence[int], seconds: float) -> set[int]:
+    """
+    Those of *fds* that can be read, or whose other end is closed, within *seconds*.
+    """
+    poller = select.poll()
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
+    # Rounded up: to poll for 0 ms again and again would be to spin.
+    return {fd for fd, _ in poller.poll(-int(-seconds * 1000 // 1))}
+
+
+def drain(fd: int) -> None:
+    """
+    Read and forget all that a pipe, which does not block, holds.
+    """
+    try:
+        while os.read(fd, 4096):
+            pass
+    except BlockingIOError:
+        pass
