@@ -1,0 +1,192 @@
+"""
+Ops that learn: the base of those for each library.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import Any, ClassVar
+
+from chariots_core.pipelines import LoadableOp, OpCallBack
+from chariots_core.versioning import VersionType, version_of
+from chariots_ml.errors import OpNotFitted
+from chariots_ml.serializers import BaseSerializer, SkopsSerializer
+
+
+class MLMode(Enum):
+    """
+    What an op that learns does when it is executed.
+    """
+
+    FIT = "fit"
+    """It learns from its inputs, and gives nothing."""
+
+    PREDICT = "predict"
+    """It predicts for its inputs, and learns nothing."""
+
+    FIT_PREDICT = "fit_predict"
+    """It learns from its inputs, and gives its predictions for them."""
+
+
+class BaseMLOp(LoadableOp):
+    """
+    An op around a model that learns.
+
+    Every training makes a version of its own, also where the model came out the
+    same: the digest named by `training_update_version` gets the time and a
+    random number. One that failed makes one too, since it may have changed the
+    model. Predictions change no version.
+
+    >>> from chariots_ml.serializers import JSONSerializer
+    >>> class Mean(BaseMLOp):
+    ...     serializer_cls = JSONSerializer
+    ...     def _init_model(self):
+    ...         return {"mean": 0.0}
+    ...     def fit(self, numbers):
+    ...         self._model["mean"] = sum(numbers) / len(numbers)
+    ...     def predict(self, numbers):
+    ...         return [self._model["mean"] for _ in numbers]
+    >>> mean = Mean(MLMode.FIT_PREDICT)
+    >>> before = mean.op_version
+    >>> mean.execute([1, 2, 6])
+    [3.0, 3.0, 3.0]
+    >>> mean.op_version > before, mean.serialize()
+    (True, b'{"mean":3.0}')
+
+    Args:
+        mode: what executing it does.
+        op_callbacks: called around each execution.
+
+    Attributes:
+        serializer_cls: makes what turns the model into bytes and back: a class,
+            or a function without arguments.
+        training_update_version: the digest that a training changes.
+    """
+
+    serializer_cls: ClassVar[Callable[[], BaseSerializer]] = SkopsSerializer
+    training_update_version: ClassVar[VersionType] = VersionType.PATCH
+
+    def __init__(self, mode: MLMode, op_callbacks: Sequence[OpCallBack] | None = None) -> None:
+        super().__init__(op_callbacks)
+        self._mode = self._checked_mode(mode)
+
+    @property
+    def mode(self) -> MLMode:
+        """
+        What executing the op does.
+        """
+        return self._mode
+
+    @property
+    def trains(self) -> bool:
+        return self._mode is not MLMode.PREDICT
+
+    @property
+    def serializer(self) -> str:
+        return self._make_serializer().name
+
+    @abstractmethod
+    def _init_model(self) -> Any:
+        """
+        A fresh model, not fitted; called when the model is needed first.
+        """
+
+    @abstractmethod
+    def fit(self, *inputs: Any) -> None:
+        """
+        Let the model (``self._model``) learn from *inputs*.
+        """
+
+    @abstractmethod
+    def predict(self, *inputs: Any) -> Any:
+        """
+        The model's predictions for *inputs*.
+        """
+
+    def predict_inputs(self, inputs: Sequence[Any]) -> Sequence[Any]:
+        """
+        Which of the *inputs* of `fit` are for `predict`, in mode ``FIT_PREDICT``: all.
+        """
+        return inputs
+
+    def execute(self, *inputs: Any) -> Any:
+        """
+        Fit, predict, or both, as the mode says.
+
+        Raises:
+            OpNotFitted: the model was to predict before it was fitted or loaded.
+        """
+        if self._mode is MLMode.PREDICT:
+            return self._predicted(inputs)
+        self._train(inputs)
+        if self._mode is MLMode.FIT:
+            return None
+        return self._predicted(self.predict_inputs(inputs))
+
+    def serialize(self) -> bytes:
+        """
+        The model as bytes of the op's serializer.
+        """
+        return self._make_serializer().serialize_object(self._model)
+
+    def load(self, serialized_object: bytes) -> None:
+        """
+        Take over a model that `serialize` gave.
+
+        Raises:
+            UntrustedArtifact: it holds what this process does not trust.
+        """
+        self._model = self._make_serializer().deserialize_object(serialized_object)
+
+    @property
+    def _model(self) -> Any:
+        # made late: a subclass may need its own __init__ to be over
+        if "_fitted_model" not in self.__dict__:
+            self._fitted_model = self._init_model()
+        return self._fitted_model
+
+    @_model.setter
+    def _model(self, model: Any) -> None:
+        self._fitted_model = model
+
+    def _make_serializer(self) -> BaseSerializer:
+        # through the class: a function that makes serializers is no method
+        return type(self).serializer_cls()
+
+    def _train(self, inputs: Sequence[Any]) -> None:
+        try:
+            self.fit(*inputs)
+        finally:
+            salt = b"%d:%s" % (time.time_ns(), secrets.token_bytes(16))
+            self._op_version = version_of(self).update(self.training_update_version, salt)
+
+    def _predicted(self, inputs: Sequence[Any]) -> Any:
+        try:
+            return self.predict(*inputs)
+        except Exception as error:
+            if self.op_version != version_of(self):
+                raise
+            hint = (
+                f"op {self.name!r} was never fitted: run a pipeline that trains it "
+                "(MLMode.FIT or FIT_PREDICT), then load this pipeline"
+            )
+            if _says_not_fitted(error):
+                raise OpNotFitted(f"{hint} ({error})", op=self.name) from error
+            error.add_note(hint)
+            raise
+
+    def _checked_mode(self, mode: object) -> MLMode:
+        if isinstance(mode, MLMode):
+            return mode
+        known = ", ".join(str(member) for member in MLMode)
+        raise TypeError(f"mode of op {self.name!r} is {mode!r}: give one of {known}")
+
+
+def _says_not_fitted(error: Exception) -> bool:
+    known = sys.modules.get("sklearn.exceptions")
+    return known is not None and isinstance(error, known.NotFittedError)
