@@ -1,0 +1,506 @@
+"""
+The pipelines of one app in one process: loaded, kept fresh, trained and saved.
+
+Readers take an immutable snapshot and work on it to the end. Whoever loads
+makes a new snapshot and swaps it in, in one step. What other processes change
+is noticed by a look at the store, at most twice a second.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from types import MappingProxyType
+from typing import Final
+
+import attrs
+
+from chariots_core.errors import (
+    ArtifactCorrupt,
+    ChariotsError,
+    PipelineNotFound,
+    StoreUnavailable,
+    VersionError,
+)
+from chariots_core.op_store import policy, states
+from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.policy import Part
+from chariots_core.op_store.states import Template
+from chariots_core.op_store.values import ActiveSet, Manifest, OpVersion, SavedOp
+from chariots_core.pipelines.ops import BaseOp, LoadableOp
+from chariots_core.pipelines.pipeline import Pipeline
+from chariots_core.versioning import Version
+
+_log: Final = logging.getLogger(__name__)
+_clock: Final = time.monotonic
+
+#: Seconds between two looks at the store.
+FRESHNESS: Final = 0.5
+
+
+@attrs.frozen(kw_only=True)
+class Loaded:
+    """
+    One pipeline as this process serves it now. It never changes.
+
+    Attributes:
+        generation: the generation of its active set.
+        ops: leaf path to op. Ops that the pipeline trains have no loaded
+            state here: a run of them works on copies, see `LoadedPipelines.training`.
+        versions: name of each node to its version, as text.
+        trains: whether a run trains something.
+        error: why it cannot be served, if it cannot.
+        stored: op name to the stored version of its state.
+        parts: leaf path to what the policy knows of it.
+    """
+
+    generation: int
+    ops: Mapping[str, BaseOp]
+    versions: Mapping[str, str]
+    trains: bool
+    error: ChariotsError | None = None
+    stored: Mapping[str, OpVersion] = attrs.field(repr=False)
+    parts: Mapping[str, Part] = attrs.field(repr=False)
+
+    @property
+    def is_loaded(self) -> bool:
+        """
+        Whether it can be served.
+        """
+        return self.error is None
+
+    def check(self) -> Loaded:
+        """
+        Itself, if it can be served.
+
+        Raises:
+            VersionError: its versions were never validated together.
+            OpStoreError: the state of one of its ops cannot be read.
+        """
+        if self.error is not None:
+            # a copy, since each raising writes its own traceback
+            raise copy.copy(self.error)
+        return self
+
+
+@attrs.frozen(kw_only=True)
+class TrainingRun:
+    """
+    What one run of a pipeline that trains works on.
+
+    Attributes:
+        ops: leaf path to op; the trained ones are the run's own copies.
+    """
+
+    ops: Mapping[str, BaseOp]
+    _loaded: Loaded
+    _template: Template
+    _client: BaseOpStoreClient
+
+    def versions(self) -> Mapping[str, str]:
+        """
+        Name of each node to its version now: after the run, with what it trained.
+        """
+        now = {path: part.version for path, part in self._parts().items()}
+        return _as_text(self._template, now)
+
+    def stage(self, *, job_id: str | None = None, attempt: int = 0) -> Manifest:
+        """
+        Put the bytes of what was trained, and say what would be published.
+
+        The store knows nothing of it until the manifest is published.
+        """
+        parts = self._parts()
+        links = (policy.link_between(parts[up], parts[down]) for up, down in self._template.edges)
+        return Manifest(
+            pipeline=self._template.name,
+            job_id=job_id,
+            attempt=attempt,
+            saved=tuple(self._saved(parts)),
+            links=tuple(dict.fromkeys(links)),
+        )
+
+    def _parts(self) -> Mapping[str, Part]:
+        before = self._loaded.parts
+        return {
+            path: attrs.evolve(before[path], version=op.op_version)
+            if self._is_trained(path)
+            else before[path]
+            for path, op in self.ops.items()
+        }
+
+    def _is_trained(self, path: str) -> bool:
+        op = self.ops[path]
+        return path in self._template.trained or (
+            isinstance(op, LoadableOp) and op.op_version != self._loaded.parts[path].version
+        )
+
+    def _saved(self, parts: Mapping[str, Part]) -> Iterator[SavedOp]:
+        trained = {op.name: op for path, op in self.ops.items() if self._is_trained(path)}
+        for op in trained.values():
+            yield states.described(self._client, op, trained=True)
+        others = {op.name: (parts[path], op) for path, op in self.ops.items()}
+        for name, (part, op) in others.items():
+            # stored versions are there already; links must not name what is not
+            if name not in trained and not (part.stateful and part.from_store):
+                yield states.described(self._client, op)
+
+
+class LoadedPipelines:
+    """
+    The pipelines of one app, as this process serves them.
+
+    Making it does no input or output; the first use registers pipelines that
+    the store does not know, and loads all. Safe to share by threads, and over
+    forks. The given pipelines and their ops are never changed: ops with state
+    are copied here, and each load copies them again.
+
+    Args:
+        pipelines: the pipelines.
+        client: the op store.
+        freshness: seconds for which a look at the store is good.
+    """
+
+    def __init__(
+        self,
+        pipelines: Iterable[Pipeline],
+        client: BaseOpStoreClient,
+        *,
+        freshness: float = FRESHNESS,
+    ) -> None:
+        copies: dict[int, BaseOp] = {}
+        self._client = client
+        self._freshness = freshness
+        self._templates = {
+            pipeline.name: Template.of(pipeline, states.copied(pipeline.ops, copies))
+            for pipeline in pipelines
+        }
+        self._loaded: dict[str, Loaded] = {}
+        self._revision = -1
+        self._look_at = 0.0
+        self._is_open = False
+        self._outage = False
+        self.renew_locks()
+        _instances.add(self)
+
+    def renew_locks(self) -> None:
+        """
+        Forget who holds what: after a fork, the holders are in the other process.
+        """
+        self._lock = threading.RLock()
+        self._training_locks: dict[str, threading.Lock] = {
+            op: threading.Lock()
+            for template in self._templates.values()
+            for op in template.trained_ops
+        }
+
+    # -- reading
+
+    def get(self, name: str) -> Loaded:
+        """
+        A pipeline as it is to be served now; whether it can be says `Loaded.check`.
+
+        Raises:
+            PipelineNotFound: there is no such pipeline.
+            StoreUnavailable: the store was never reached by this process.
+        """
+        if _clock() >= self._look_at:
+            self.refresh()
+        try:
+            return self._loaded[name]
+        except KeyError:
+            raise self._not_found(name) from None
+
+    def is_loaded(self, name: str) -> bool:
+        """
+        Whether a pipeline can be served.
+        """
+        return self.get(name).error is None
+
+    def versions(self, name: str) -> Mapping[str, str]:
+        """
+        Name of each node of a pipeline to its version, as text.
+        """
+        return self.get(name).versions
+
+    def open(self) -> None:
+        """
+        Register and load everything, if that was not done yet.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
+        """
+        if not self._is_open:
+            self.refresh()
+
+    def refresh(self, *, force: bool = False) -> None:
+        """
+        Look at the store, and load what was activated since the last time.
+
+        One thread does; others go on with what there is, unless there is nothing.
+        """
+        if not self._lock.acquire(blocking=force or not self._is_open):
+            return
+        try:
+            if self._is_open and not force and _clock() < self._look_at:
+                return
+            self._look_at = _clock() + self._freshness
+            self._follow_through_outages()
+        finally:
+            self._lock.release()
+
+    def _follow_through_outages(self) -> None:
+        try:
+            self._follow()
+        except StoreUnavailable as error:
+            if not self._is_open:
+                self._look_at = 0.0
+                raise
+            if not self._outage:
+                _log.warning("pipelines are served as they were loaded last: %s", error)
+            self._outage = True
+        else:
+            self._outage = False
+
+    def _follow(self) -> None:
+        # read first: what changes after it is seen the next time
+        revision = self._client.revision()
+        if revision == self._revision and self._is_open:
+            return
+        active = self._client.active_sets(self._templates)
+        if new := self._templates.keys() - active.keys():
+            self._register(sorted(new))
+            active = self._client.active_sets(self._templates)
+        self._loaded = {
+            name: self._followed(template, active[name])
+            for name, template in self._templates.items()
+        }
+        self._revision = revision
+        self._is_open = True
+
+    def _followed(self, template: Template, active: ActiveSet) -> Loaded:
+        """
+        A pipeline at its active set; as it was, where nothing has changed for it.
+        """
+        before = self._loaded.get(template.name)
+        if before is None or before.generation != active.generation:
+            return self._from_set(template, active)
+        if before.error is None:
+            return before
+        if isinstance(before.error, VersionError):
+            return attrs.evolve(before, error=states.check(self._client, template, before.parts))
+        return self._from_set(template, active)
+
+    def _from_set(self, template: Template, active: ActiveSet) -> Loaded:
+        ops, error = template.ops, None
+        try:
+            ops = states.restored(self._client, template, active.ops, without=template.trained)
+        except StoreUnavailable:
+            raise
+        except ChariotsError as failure:
+            error = failure
+            _log.error("pipeline %r cannot be served: %s", template.name, failure)
+        parts = states.parts_of(ops, active.ops)
+        error = error or states.check(self._client, template, parts)
+        return self._made(template, active, ops, parts, error)
+
+    def _made(
+        self,
+        template: Template,
+        active: ActiveSet,
+        ops: Mapping[str, BaseOp],
+        parts: Mapping[str, Part],
+        error: ChariotsError | None,
+    ) -> Loaded:
+        return Loaded(
+            generation=active.generation,
+            ops=ops,
+            versions=_as_text(template, {path: part.version for path, part in parts.items()}),
+            trains=bool(template.trained),
+            error=error,
+            stored=active.ops,
+            parts=parts,
+        )
+
+    def _register(self, names: Iterable[str]) -> None:
+        described: dict[str, SavedOp] = {}
+        manifests = [self._first_manifest(self._templates[name], described) for name in names]
+        self._client.register(manifests)
+
+    def _first_manifest(self, template: Template, described: dict[str, SavedOp]) -> Manifest:
+        stored = states.latest(self._client, template)
+        parts = states.parts_of(template.ops, stored)
+        saved = []
+        for path, op in template.ops.items():
+            if parts[path].from_store:
+                saved.append(stored[op.name].as_saved())
+                continue
+            if op.name not in described:
+                described[op.name] = states.described(self._client, op)
+            saved.append(described[op.name])
+        links = policy.first_links(template.edges, parts)
+        return Manifest(pipeline=template.name, saved=tuple(dict.fromkeys(saved)), links=links)
+
+    # -- training
+
+    @contextmanager
+    def training(self, name: str) -> Iterator[TrainingRun]:
+        """
+        A run of a pipeline that trains: the block runs it, stages, and publishes.
+
+        Trainings of one op follow one another, within this process.
+
+        Raises:
+            VersionError: the ops that are not trained were never validated together.
+            OpStoreError: the state of one of them cannot be read.
+        """
+        template = self._template(name)
+        with ExitStack() as stack:
+            # always in the same order, so that two trainings never wait for each other
+            for op in sorted(template.trained_ops):
+                stack.enter_context(self._training_locks[op])
+            loaded = self.get(name).check()
+            yield TrainingRun(
+                ops=self.for_training(name),
+                loaded=loaded,
+                template=template,
+                client=self._client,
+            )
+
+    def for_training(self, name: str) -> Mapping[str, BaseOp]:
+        """
+        Ops for one run: copies of the trained ones, at the newest state that any
+        run of this pipeline gave or anybody saved, and the others as they are served.
+        """
+        template = self._template(name)
+        loaded = self.get(name).check()
+        newest = self._client.newest(
+            template.trained_ops,
+            code={op: template.code[op] for op in template.trained_ops if op in template.code},
+            trained_by=name,
+        )
+        copies = states.copied({path: template.ops[path] for path in template.trained})
+        for op in {id(op): op for op in copies.values()}.values():
+            self._restore_for_training(op, newest.get(op.name))
+        return MappingProxyType({**loaded.ops, **copies})
+
+    def _restore_for_training(self, op: BaseOp, stored: OpVersion | None) -> None:
+        if stored is None or not states.fits(op, stored):
+            return
+        try:
+            states.restore(self._client, op, stored)
+        except ArtifactCorrupt as error:
+            # training is the way out of a lost artifact, so it must be open
+            _log.warning("op %r is trained from its fresh state: %s", op.name, error)
+
+    def publish(self, manifest: Manifest) -> bool:
+        """
+        Publish what a run staged; return whether it was new.
+
+        What a job trained is saved and valid from then on. What a run without
+        a job trained is the pipeline's candidate until the pipeline is saved.
+        """
+        return self._client.publish(manifest)
+
+    # -- what clients ask for
+
+    def load(self, name: str) -> Loaded:
+        """
+        Serve a pipeline at its newest saved versions, in every process.
+
+        Raises:
+            PipelineNotFound: there is no such pipeline.
+            VersionError: the versions were never validated together.
+            OpStoreError: the state of an op cannot be read.
+            StoreUnavailable: the store cannot be reached.
+
+        After any of them everything is as it was.
+        """
+        template = self._template(name)
+        with self._lock:
+            self.open()
+            stored = states.latest(self._client, template)
+            ops = states.restored(self._client, template, stored, without=template.trained)
+            parts = states.parts_of(ops, stored)
+            error = states.check(self._client, template, parts)
+            if error is not None:
+                raise error
+            active = self._client.activate(name, states.members(ops, stored))
+            loaded = self._made(template, active, ops, parts, None)
+            self._loaded = {**self._loaded, name: loaded}
+            return loaded
+
+    def save(self, name: str) -> None:
+        """
+        Save a pipeline: what its newest run trained, in whichever process, and
+        the state that this process has built up; and validate its links.
+
+        Raises:
+            PipelineNotFound: there is no such pipeline.
+            OpStoreError: the state of an op cannot be read or saved.
+            StoreUnavailable: the store cannot be reached.
+        """
+        template = self._template(name)
+        with self._lock:
+            self.refresh(force=True)
+            loaded = self._loaded[name]
+            if not isinstance(loaded.error, VersionError):
+                loaded.check()
+            candidate = self._client.candidate(name)
+            manifest = Manifest(
+                pipeline=name,
+                saved=(*(candidate.saved if candidate else ()), *self._live(template, loaded)),
+                links=policy.saved_links(template.edges, loaded.parts, candidate),
+            )
+            self._client.publish(manifest, release=True)
+            self.refresh(force=True)
+
+    def _live(self, template: Template, loaded: Loaded) -> list[SavedOp]:
+        """
+        What is bound in this process and is not in the store as it is.
+        """
+        trained = template.trained_ops
+        mine = {op.name: op for path, op in loaded.ops.items() if op.name not in trained}
+        fresh = {
+            op.name: op
+            for path, op in loaded.ops.items()
+            if op.name in trained and not loaded.parts[path].from_store
+        }
+        plain = [op for op in mine.values() if not isinstance(op, LoadableOp)]
+        return [
+            states.described(self._client, op)
+            for op in (*plain, *states.changed(mine.values(), loaded.stored), *fresh.values())
+        ]
+
+    def _template(self, name: str) -> Template:
+        try:
+            return self._templates[name]
+        except KeyError:
+            raise self._not_found(name) from None
+
+    def _not_found(self, name: str) -> PipelineNotFound:
+        known = ", ".join(repr(known) for known in sorted(self._templates)) or "none"
+        return PipelineNotFound(f"no pipeline {name!r}: this app has {known}")
+
+
+def _as_text(template: Template, versions: Mapping[str, Version]) -> Mapping[str, str]:
+    nodes = states.node_versions(template.pipeline, versions)
+    return MappingProxyType({name: str(version) for name, version in nodes.items()})
+
+
+_instances: Final[weakref.WeakSet[LoadedPipelines]] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for pipelines in list(_instances):
+        pipelines.renew_locks()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

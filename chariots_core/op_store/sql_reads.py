@@ -1,0 +1,238 @@
+"""
+What an op store's tables say: rows to values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from chariots_core.op_store.schema import (
+    links,
+    members,
+    op_versions,
+    pipelines,
+    publications,
+    sets,
+    state,
+)
+from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, is_major
+from chariots_core.versioning import Version
+
+#: How many questions one statement asks.
+_BATCH: Final = 100
+
+
+def moment(seconds: float) -> datetime:
+    """
+    A stored time.
+    """
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def op_version(row: Row[Any]) -> OpVersion:
+    """
+    A row of saved versions as a value.
+    """
+    return OpVersion(
+        seq=row.seq,
+        op=row.op,
+        version=Version.parse(f"{row.identity}_{row.created}"),
+        code=row.code,
+        digest=row.digest,
+        serializer=row.serializer,
+        size=row.size,
+        pipeline=row.pipeline,
+        job_id=row.job_id,
+        released=row.rank is not None,
+        created_at=moment(row.created_at),
+    )
+
+
+#: Newest first: what is not saved yet counts from when it was trained.
+_newest_first: Final = (
+    sa.func.coalesce(op_versions.c.rank, op_versions.c.seq).desc(),
+    op_versions.c.seq.desc(),
+)
+
+
+def newest(
+    connection: Connection,
+    ops: Collection[str],
+    code: Mapping[str, str],
+    trained_by: str | None,
+) -> Mapping[str, OpVersion]:
+    """
+    The newest version of each op; see `BaseOpStoreClient.newest`.
+    """
+    table = op_versions.c
+    place = sa.func.row_number().over(partition_by=table.op, order_by=_newest_first)
+    fitting = [sa.and_(table.op == op, table.code == major) for op, major in code.items()]
+    anything = [op for op in ops if op not in code]
+    ranked = (
+        sa.select(op_versions, place.label("place"))
+        .where(table.op.in_(list(ops)))
+        .where(sa.or_(table.op.in_(anything), *fitting))
+        .where(_counts(trained_by))
+        .subquery()
+    )
+    rows = connection.execute(sa.select(ranked).where(ranked.c.place == 1))
+    return {row.op: op_version(row) for row in rows}
+
+
+def _counts(trained_by: str | None) -> sa.ColumnElement[bool]:
+    released = op_versions.c.rank.is_not(None)
+    return released if trained_by is None else released | (op_versions.c.pipeline == trained_by)
+
+
+def savings(
+    connection: Connection, op: str, version: Version | None, limit: int | None
+) -> Sequence[OpVersion]:
+    """
+    What was saved of one op, the newest first.
+    """
+    query = (
+        sa.select(op_versions)
+        .where(op_versions.c.op == op, op_versions.c.rank.is_not(None))
+        .order_by(*_newest_first)
+        .limit(limit)
+    )
+    if version is not None:
+        query = query.where(op_versions.c.identity == version.identity)
+    return [op_version(row) for row in connection.execute(query)]
+
+
+def valid(connection: Connection, asked: Iterable[Link]) -> frozenset[Link]:
+    """
+    The questions to which there is a validated link.
+    """
+    questions = list(dict.fromkeys(asked))
+    found: set[Link] = set()
+    for start in range(0, len(questions), _BATCH):
+        batch = questions[start : start + _BATCH]
+        answers = connection.execute(
+            sa.union_all(
+                *(
+                    sa.select(sa.literal(number).label("number")).where(_answered(link))
+                    for number, link in enumerate(batch)
+                )
+            )
+        )
+        found.update(batch[row.number] for row in answers)
+    return frozenset(found)
+
+
+def _answered(link: Link) -> sa.Exists:
+    return (
+        sa.select(sa.literal(1))
+        .select_from(links)
+        .where(
+            links.c.upstream == link.upstream,
+            links.c.downstream == link.downstream,
+            _is_version(links.c.upstream_version, link.upstream_version),
+            _is_version(links.c.downstream_version, link.downstream_version),
+        )
+        .exists()
+    )
+
+
+def _is_version(column: sa.Column[str], asked: str) -> sa.ColumnElement[bool]:
+    return column.like(f"{asked}.%") if is_major(asked) else column == asked
+
+
+def links_between(connection: Connection, upstream: str, downstream: str) -> Sequence[Link]:
+    """
+    Every validated link between two ops, the oldest first.
+    """
+    rows = connection.execute(
+        sa.select(links)
+        .where(links.c.upstream == upstream, links.c.downstream == downstream)
+        .order_by(links.c.created_at, links.c.upstream_version, links.c.downstream_version)
+    )
+    return [
+        Link(
+            upstream=row.upstream,
+            upstream_version=row.upstream_version,
+            downstream=row.downstream,
+            downstream_version=row.downstream_version,
+        )
+        for row in rows
+    ]
+
+
+def active_sets(connection: Connection, names: Collection[str]) -> Mapping[str, ActiveSet]:
+    """
+    The active set of each pipeline that has one.
+    """
+    query = (
+        sa.select(sets)
+        .join(pipelines, pipelines.c.active == sets.c.seq)
+        .where(pipelines.c.name.in_(list(names)))
+    )
+    return {found.pipeline: found for found in _with_members(connection, query)}
+
+
+def activations(connection: Connection, pipeline: str, limit: int | None) -> Sequence[ActiveSet]:
+    """
+    The sets of a pipeline, the newest first.
+    """
+    query = (
+        sa.select(sets)
+        .where(sets.c.pipeline == pipeline)
+        .order_by(sets.c.generation.desc())
+        .limit(limit)
+    )
+    return _with_members(connection, query)
+
+
+def _with_members(connection: Connection, query: sa.Select[Any]) -> list[ActiveSet]:
+    rows = connection.execute(query).all()
+    ops: dict[int, dict[str, OpVersion]] = {row.seq: {} for row in rows}
+    if ops:
+        joined = (
+            sa.select(members.c.set_seq, op_versions)
+            .join(op_versions, op_versions.c.seq == members.c.version_seq)
+            .where(members.c.set_seq.in_(list(ops)))
+        )
+        for row in connection.execute(joined):
+            ops[row.set_seq][row.op] = op_version(row)
+    return [
+        ActiveSet(
+            pipeline=row.pipeline,
+            generation=row.generation,
+            ops=ops[row.seq],
+            created_at=moment(row.created_at),
+        )
+        for row in rows
+    ]
+
+
+def candidate(connection: Connection, pipeline: str) -> Manifest | None:
+    """
+    What a pipeline's newest run trained, if nobody saved or replaced it yet.
+    """
+    row = connection.execute(
+        sa.select(publications.c.manifest, publications.c.released)
+        .where(publications.c.pipeline == pipeline)
+        .order_by(publications.c.seq.desc())
+        .limit(1)
+    ).first()
+    return None if row is None or row.released else Manifest.from_json(row.manifest)
+
+
+def known_pipelines(connection: Connection) -> frozenset[str]:
+    """
+    The names of the registered pipelines.
+    """
+    return frozenset(connection.execute(sa.select(pipelines.c.name)).scalars())
+
+
+def revision(connection: Connection) -> int:
+    """
+    How often links or active sets were changed.
+    """
+    return connection.execute(sa.select(state.c.revision)).scalar() or 0

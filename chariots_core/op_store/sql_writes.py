@@ -1,0 +1,255 @@
+"""
+One change of an op store's tables, in one transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Row
+
+from chariots_core.errors import OpVersionNotFound
+from chariots_core.op_store.schema import (
+    members,
+    op_versions,
+    pipelines,
+    publications,
+    sets,
+    state,
+)
+from chariots_core.op_store.values import Link, Manifest, SavedOp, short_version
+
+
+class Change:
+    """
+    A change under way. It holds the store's lock until its transaction ends.
+
+    Nothing is counted as changed before `finish`.
+
+    Args:
+        connection: in a transaction that writes.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._now = time.time()
+        self._serial = self._lock()
+
+    def _lock(self) -> int:
+        first = sa.text(
+            "INSERT INTO op_store_state (id, serial, revision) VALUES (1, 0, 0) "
+            "ON CONFLICT (id) DO NOTHING"
+        )
+        self._connection.execute(first)
+        # an update that changes nothing: PostgreSQL lets no second writer pass it
+        locked = sa.update(state).values(serial=state.c.serial).returning(state.c.serial)
+        return int(self._connection.execute(locked).scalar_one())
+
+    def _next(self) -> int:
+        self._serial += 1
+        return self._serial
+
+    def finish(self) -> None:
+        """
+        Let every process see that something has changed.
+        """
+        self._connection.execute(
+            sa.update(state).values(serial=self._serial, revision=state.c.revision + 1)
+        )
+
+    # -- publications
+
+    def is_published(self, key: str) -> bool:
+        """
+        Whether a manifest of that key was taken over already.
+        """
+        query = sa.select(publications.c.seq).where(publications.c.key == key)
+        return self._connection.execute(query).first() is not None
+
+    def note_publication(self, manifest: Manifest, *, key: str | None, released: bool) -> None:
+        """
+        Keep a manifest: the newest of its pipeline from now on.
+        """
+        self._connection.execute(
+            sa.insert(publications).values(
+                seq=self._next(),
+                key=key,
+                pipeline=manifest.pipeline,
+                manifest=manifest.to_json(),
+                released=released,
+                created_at=self._now,
+            )
+        )
+
+    # -- versions
+
+    def save_candidate(self, saved: SavedOp, manifest: Manifest) -> None:
+        """
+        Keep what a run trained, without counting it as saved.
+        """
+        self._insert(saved, manifest, rank=None)
+
+    def save(self, saved: SavedOp, manifest: Manifest) -> int:
+        """
+        Save a version, unless it is there; return its seq.
+
+        What a run trained becomes the op's newest version. Other bytes of a
+        version that is known take the place of those, and no more than that.
+        """
+        newest = self._row(saved, same_version=False, released=True)
+        if newest is not None and _is_same(newest, saved):
+            return int(newest.seq)
+        known = self._row(saved, same_version=True, released=True)
+        if saved.trained or known is None:
+            return self._put(saved, manifest, rank=self._next())
+        if _is_same(known, saved):
+            return int(known.seq)
+        return self._put(saved, manifest, rank=known.rank)
+
+    def _put(self, saved: SavedOp, manifest: Manifest, rank: int) -> int:
+        candidate = self._row(saved, same_version=True, released=False)
+        if candidate is None or not _is_same(candidate, saved):
+            return self._insert(saved, manifest, rank=rank)
+        self._connection.execute(
+            sa.update(op_versions).where(op_versions.c.seq == candidate.seq).values(rank=rank)
+        )
+        return int(candidate.seq)
+
+    def _row(self, saved: SavedOp, *, same_version: bool, released: bool) -> Row[Any] | None:
+        """
+        The newest row of the op, or of this version of it.
+        """
+        rank = op_versions.c.rank
+        query = (
+            sa.select(op_versions)
+            .where(op_versions.c.op == saved.op)
+            .where(rank.is_not(None) if released else rank.is_(None))
+            .order_by(rank.desc(), op_versions.c.seq.desc())
+            .limit(1)
+        )
+        if same_version:
+            query = query.where(op_versions.c.identity == saved.version.identity)
+        return self._connection.execute(query).first()
+
+    def _insert(self, saved: SavedOp, manifest: Manifest, rank: int | None) -> int:
+        seq = self._next()
+        self._connection.execute(
+            sa.insert(op_versions).values(
+                seq=seq,
+                op=saved.op,
+                identity=saved.version.identity,
+                created=saved.version.creation_time.isoformat(),
+                code=saved.code or saved.version.major,
+                digest=saved.digest,
+                serializer=saved.serializer,
+                size=saved.size,
+                pipeline=manifest.pipeline or None,
+                job_id=manifest.job_id,
+                rank=rank,
+                created_at=self._now,
+            )
+        )
+        return seq
+
+    # -- links
+
+    def validate(
+        self, validated: Iterable[Link], *, pipeline: str | None = None, job_id: str | None = None
+    ) -> None:
+        """
+        Add links; those that are there stay as they are.
+        """
+        statement = sa.text(
+            "INSERT INTO op_store_links (upstream, downstream, upstream_version, "
+            "downstream_version, pipeline, job_id, created_at) VALUES (:upstream, :downstream, "
+            ":upstream_version, :downstream_version, :pipeline, :job_id, :created_at) "
+            "ON CONFLICT DO NOTHING"
+        )
+        rows = [
+            {
+                "upstream": link.upstream,
+                "downstream": link.downstream,
+                "upstream_version": link.upstream_version,
+                "downstream_version": link.downstream_version,
+                "pipeline": pipeline,
+                "job_id": job_id,
+                "created_at": self._now,
+            }
+            for link in validated
+        ]
+        if rows:
+            self._connection.execute(statement, rows)
+
+    # -- pipelines and their sets
+
+    def add_pipeline(self, name: str) -> None:
+        """
+        Note a pipeline's name, if it is new.
+        """
+        statement = sa.text(
+            "INSERT INTO op_store_pipelines (name, created_at) VALUES (:name, :created_at) "
+            "ON CONFLICT (name) DO NOTHING"
+        )
+        self._connection.execute(statement, {"name": name, "created_at": self._now})
+
+    def is_active(self, pipeline: str) -> bool:
+        """
+        Whether a pipeline has an active set.
+        """
+        query = sa.select(pipelines.c.active).where(pipelines.c.name == pipeline)
+        return self._connection.execute(query).scalar() is not None
+
+    def activate(self, pipeline: str, seqs: Iterable[int]) -> None:
+        """
+        Make saved versions the active set of a pipeline.
+        """
+        self.add_pipeline(pipeline)
+        last = sa.select(sa.func.max(sets.c.generation)).where(sets.c.pipeline == pipeline)
+        generation = (self._connection.execute(last).scalar() or 0) + 1
+        number = self._next()
+        self._connection.execute(
+            sa.insert(sets).values(
+                seq=number, pipeline=pipeline, generation=generation, created_at=self._now
+            )
+        )
+        rows = [{"set_seq": number, "version_seq": seq} for seq in dict.fromkeys(seqs)]
+        if rows:
+            self._connection.execute(sa.insert(members), rows)
+        self._connection.execute(
+            sa.update(pipelines).where(pipelines.c.name == pipeline).values(active=number)
+        )
+
+    def seq_of(self, saved: SavedOp, manifest: Manifest) -> int:
+        """
+        The seq of exactly these bytes of a version; an op without state needs no saving before.
+
+        Raises:
+            OpVersionNotFound: they were never saved.
+        """
+        if saved.digest is None:
+            return self.save(saved, manifest)
+        query = (
+            sa.select(op_versions.c.seq)
+            .where(
+                op_versions.c.op == saved.op,
+                op_versions.c.identity == saved.version.identity,
+                op_versions.c.digest == saved.digest,
+                op_versions.c.rank.is_not(None),
+            )
+            .order_by(op_versions.c.seq.desc())
+            .limit(1)
+        )
+        seq = self._connection.execute(query).scalar()
+        if seq is None:
+            raise OpVersionNotFound(
+                f"op {saved.op!r} {short_version(saved.version)} cannot be activated: "
+                "it was never saved; save its pipeline first"
+            )
+        return int(seq)
+
+
+def _is_same(row: Row[Any], saved: SavedOp) -> bool:
+    return (row.identity, row.digest) == (saved.version.identity, saved.digest)

@@ -1,0 +1,305 @@
+"""
+From ops to what is saved of them, and back.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
+
+import attrs
+
+from chariots_core.errors import (
+    ChariotsError,
+    OpStoreError,
+    UntrustedArtifact,
+    VersionError,
+)
+from chariots_core.op_store.blobs import digest_of
+from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.policy import Edge, Part, questions, version_error
+from chariots_core.op_store.values import OpVersion, SavedOp, short_version
+from chariots_core.pipelines.ops import BaseOp, LoadableOp
+from chariots_core.pipelines.pipeline import Pipeline
+from chariots_core.pipelines.plan import Step
+from chariots_core.versioning import Version, version_of
+
+
+def code_major(op: BaseOp) -> str:
+    """
+    The major digest of an op's code, whatever it was trained to.
+    """
+    return version_of(op).major
+
+
+@attrs.frozen(kw_only=True)
+class Template:
+    """
+    A pipeline as its author gave it: what loaded ops are copied from.
+
+    Attributes:
+        pipeline: the pipeline.
+        ops: leaf path to op, with the fresh state of the code.
+        edges: between which of them a link must be valid.
+        trained: the paths of the ops that a run trains.
+        code: name of each op with state to the major digest of its code.
+    """
+
+    pipeline: Pipeline
+    ops: Mapping[str, BaseOp]
+    edges: tuple[Edge, ...]
+    trained: frozenset[str]
+    code: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.pipeline.name
+
+    @property
+    def trained_ops(self) -> frozenset[str]:
+        """
+        The names of the ops that a run trains.
+        """
+        return frozenset(self.ops[path].name for path in self.trained)
+
+    @classmethod
+    def of(cls, pipeline: Pipeline, ops: Mapping[str, BaseOp] | None = None) -> Template:
+        """
+        The template of *pipeline*, with *ops* in place of those that are bound.
+        """
+        ops = pipeline.ops if ops is None else ops
+        return cls(
+            pipeline=pipeline,
+            ops=MappingProxyType(dict(ops)),
+            edges=tuple(pipeline.op_edges),
+            trained=frozenset(pipeline.trained),
+            code=MappingProxyType(
+                {op.name: code_major(op) for op in ops.values() if isinstance(op, LoadableOp)}
+            ),
+        )
+
+
+def copied(ops: Mapping[str, BaseOp], known: dict[int, BaseOp] | None = None) -> dict[str, BaseOp]:
+    """
+    *ops* with a copy in place of each one with state; one that stands twice stays one.
+    """
+    copies = {} if known is None else known
+    for op in ops.values():
+        if id(op) not in copies:
+            copies[id(op)] = op.copy() if isinstance(op, LoadableOp) else op
+    return {path: copies[id(op)] for path, op in ops.items()}
+
+
+def by_name(template: Template) -> dict[str, BaseOp]:
+    """
+    One op for each name: the one that trains, where several share it.
+    """
+    ops = {op.name: op for op in template.ops.values()}
+    return {**ops, **{template.ops[path].name: template.ops[path] for path in template.trained}}
+
+
+def fits(op: BaseOp, stored: OpVersion | None) -> bool:
+    """
+    Whether *stored* is state for the code of *op*.
+    """
+    return (
+        stored is not None
+        and stored.digest is not None
+        and isinstance(op, LoadableOp)
+        and stored.code == code_major(op)
+    )
+
+
+def restored(
+    client: BaseOpStoreClient,
+    template: Template,
+    stored: Mapping[str, OpVersion],
+    *,
+    without: Collection[str] = (),
+) -> Mapping[str, BaseOp]:
+    """
+    Copies of a template's ops, at the stored versions; others keep their fresh state.
+
+    Args:
+        client: where the bytes are.
+        template: the ops.
+        stored: op name to version.
+        without: paths of ops that keep their fresh state in any case.
+
+    Raises:
+        UntrustedArtifact: bytes of another format than the op's own.
+        ArtifactCorrupt: bytes that were changed or lost.
+        OpStoreError: bytes that the op cannot read.
+    """
+    ops = copied(template.ops)
+    wanted = {id(op): op for path, op in ops.items() if path not in without}
+    for op in wanted.values():
+        known = stored.get(op.name)
+        if known is not None and fits(op, known):
+            restore(client, op, known)
+    return MappingProxyType(ops)
+
+
+def restore(client: BaseOpStoreClient, op: BaseOp, stored: OpVersion) -> None:
+    """
+    Load the stored bytes into *op*, which is of that version from then on.
+    """
+    assert isinstance(op, LoadableOp)
+    assert stored.digest is not None
+    if stored.serializer is not None and stored.serializer != op.serializer:
+        # what bytes say of themselves opens no door: the op's own format decides
+        raise UntrustedArtifact(
+            f"op {op.name!r} {short_version(stored.version)} was saved as {stored.serializer!r}, "
+            f"and this process reads {op.serializer!r}: use the same serializer, or save it anew"
+        )
+    data = client.get_blob(stored.digest)
+    try:
+        op.restore(data, stored.version)
+    except ChariotsError:
+        raise
+    except Exception as error:
+        raise OpStoreError(
+            f"op {op.name!r} cannot load its {len(data)} bytes of version "
+            f"{short_version(stored.version)}: {type(error).__name__}: {error}; "
+            "change its major version if its format has changed"
+        ) from error
+
+
+def parts_of(ops: Mapping[str, BaseOp], stored: Mapping[str, OpVersion]) -> Mapping[str, Part]:
+    """
+    What the policy needs to know of *ops* at the stored versions.
+    """
+    return {path: _part(op, stored.get(op.name)) for path, op in ops.items()}
+
+
+def _part(op: BaseOp, stored: OpVersion | None) -> Part:
+    stateful = isinstance(op, LoadableOp)
+    from_store = fits(op, stored) if stateful else _is_of(op, stored)
+    # the store's version: its creation time is the same in every process
+    version = stored.version if stored is not None and from_store else op.op_version
+    return Part(
+        op=op.name,
+        version=version,
+        stateful=stateful,
+        adapts=op.allow_version_change,
+        from_store=from_store,
+    )
+
+
+def node_versions(pipeline: Pipeline, versions: Mapping[str, Version]) -> dict[str, Version]:
+    """
+    Node name to version, from the version of each leaf path; a nested pipeline's are added up.
+    """
+    return {step.node.name: _step_version(step, versions) for step in pipeline.plan.steps}
+
+
+def _step_version(step: Step, versions: Mapping[str, Version]) -> Version:
+    if step.nested is None:
+        return step.node.node_version if step.op is None else versions[step.path]
+    inner = (_step_version(nested, versions) for nested in step.nested[1].steps)
+    return functools.reduce(operator.add, inner)
+
+
+def _is_of(op: BaseOp, stored: OpVersion | None) -> bool:
+    return stored is not None and stored.version == op.op_version
+
+
+def described(
+    client: BaseOpStoreClient,
+    op: BaseOp,
+    *,
+    trained: bool = False,
+) -> SavedOp:
+    """
+    An op as it is now, with its bytes put into the store.
+    """
+    if not isinstance(op, LoadableOp):
+        return SavedOp(op=op.name, version=op.op_version, code=code_major(op))
+    data = serialized(op)
+    return SavedOp(
+        op=op.name,
+        version=op.op_version,
+        code=code_major(op),
+        digest=client.put_blob(data),
+        serializer=op.serializer,
+        size=len(data),
+        trained=trained,
+    )
+
+
+def serialized(op: LoadableOp) -> bytes:
+    """
+    The state of *op* as bytes.
+
+    Raises:
+        OpStoreError: it gives none.
+    """
+    try:
+        data = op.serialize()
+    except ChariotsError:
+        raise
+    except Exception as error:
+        raise OpStoreError(
+            f"op {op.name!r} cannot be saved: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise OpStoreError(
+            f"op {op.name!r} cannot be saved: its serialize() gave a "
+            f"{type(data).__name__!r} object; return bytes"
+        )
+    return bytes(data)
+
+
+def members(ops: Mapping[str, BaseOp], stored: Mapping[str, OpVersion]) -> list[SavedOp]:
+    """
+    The active set of a pipeline that is served with *ops* at the stored versions.
+
+    An op with state that no stored version fits is not part of it: every
+    process has it from its code.
+    """
+    found: dict[str, SavedOp] = {}
+    for op in ops.values():
+        known = stored.get(op.name)
+        if known is not None and (fits(op, known) or _is_of(op, known)):
+            found[op.name] = known.as_saved()
+        elif not isinstance(op, LoadableOp):
+            found[op.name] = SavedOp(op=op.name, version=op.op_version, code=code_major(op))
+    return list(found.values())
+
+
+def latest(client: BaseOpStoreClient, template: Template) -> Mapping[str, OpVersion]:
+    """
+    The newest saved version of each op that its code can use.
+    """
+    return client.newest({op.name for op in template.ops.values()}, code=template.code)
+
+
+def check(
+    client: BaseOpStoreClient, template: Template, parts: Mapping[str, Part]
+) -> VersionError | None:
+    """
+    What keeps these parts from being served together, if anything does.
+    """
+    asked = questions(template.edges, parts)
+    return version_error(template.name, asked, client.valid(asked.values()), parts)
+
+
+def changed(ops: Iterable[BaseOp], stored: Mapping[str, OpVersion]) -> list[LoadableOp]:
+    """
+    The ops whose state is not that of their stored version.
+    """
+    return [
+        op
+        for op in ops
+        if isinstance(op, LoadableOp) and not _is_unchanged(op, stored.get(op.name))
+    ]
+
+
+def _is_unchanged(op: LoadableOp, stored: OpVersion | None) -> bool:
+    return (
+        stored is not None
+        and stored.version == op.op_version
+        and stored.digest == digest_of(serialized(op))
+    )
