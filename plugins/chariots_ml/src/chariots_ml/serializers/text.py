@@ -52,7 +52,7 @@ class CSVSerializer(BaseSerializer):
 
     >>> import pandas
     >>> CSVSerializer().serialize_object(pandas.DataFrame({"x": [1, 2], "y": [0.5, 0.25]}))
-    b'x,y\\n1,0.5\\n2,0.25\\n'
+    b'x,y\n1,0.5\n2,0.25\n'
     """
 
     name: ClassVar[str] = "csv"
