@@ -1,0 +1,30 @@
+"""
+Ops that hold models of machine-learning libraries.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chariots._lazy import lazily
+
+if TYPE_CHECKING:
+    BaseMLOp: Any
+    MLMode: Any
+
+__all__ = [
+    "BaseMLOp",
+    "MLMode",
+]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "BaseMLOp": "chariots_ml",
+        "MLMode": "chariots_ml",
+    },
+    plugins={
+        "BaseMLOp": "chariots-ml",
+        "MLMode": "chariots-ml",
+    },
+)

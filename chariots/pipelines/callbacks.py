@@ -1,0 +1,13 @@
+"""
+Callbacks: what is called around pipelines, nodes and ops.
+"""
+
+from chariots_core.pipelines import (
+    OpCallBack,
+    PipelineCallback,
+)
+
+__all__ = [
+    "OpCallBack",
+    "PipelineCallback",
+]

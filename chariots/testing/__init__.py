@@ -1,0 +1,34 @@
+"""
+What tests of pipelines need.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chariots._lazy import lazily
+
+if TYPE_CHECKING:
+    from chariots_core.testing import TestOpStoreClient, TestPipelinesClient, WorkerContext
+
+    RQWorkerContext: Any
+
+__all__ = [
+    "RQWorkerContext",
+    "TestOpStoreClient",
+    "TestPipelinesClient",
+    "WorkerContext",
+]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    {
+        "RQWorkerContext": "chariots_rq.testing",
+        "TestOpStoreClient": "chariots_core.testing",
+        "TestPipelinesClient": "chariots_core.testing",
+        "WorkerContext": "chariots_core.testing",
+    },
+    plugins={
+        "RQWorkerContext": "chariots-rq",
+    },
+)

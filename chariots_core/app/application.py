@@ -1,0 +1,448 @@
+"""
+The app: pipelines, the op store, the workers, and who decides, in one place.
+
+It is made once and used by the server, the workers and the command line. Making
+it opens nothing: a process may fork after it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, Self, Unpack
+
+import attrs
+
+from chariots_core.app.execution import Execution, RunResult, execution_error
+from chariots_core.app.settings import AppSettings
+from chariots_core.errors import (
+    BackendNotConfigured,
+    ChariotsError,
+    ConfigurationError,
+    DuplicatePipelineError,
+    JobNotFound,
+    NotJSONError,
+    PayloadTooLarge,
+    PipelineError,
+    PipelineNotFound,
+)
+from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
+from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
+from chariots_core.jobs.tick import TickReport, tick
+from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.loading import LoadedPipelines
+from chariots_core.op_store.values import Manifest
+from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
+from chariots_core.progress import reporting
+from chariots_core.resolver import Decision, resolve
+from chariots_core.strict_json import decode, encode
+from chariots_core.workers.contracts import JobInput, JobOutput
+from chariots_core.workers.isolation.failures import NODE_ATTRIBUTE
+from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
+from chariots_core.workers.pool import BaseWorkerPool, JobOptions, absolute_url
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
+
+#: Seconds for which a count of workers is told again without asking the store.
+_WORKERS_KNOWN_FOR: Final = 1.0
+
+_decide: Final = lru_cache(maxsize=64)(resolve)
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """
+    What became of a submission.
+
+    Attributes:
+        record: the job as it was written.
+        replayed: whether it is the earlier job of the same idempotency key.
+    """
+
+    record: JobRecord
+    replayed: bool = False
+
+
+class App:
+    """
+    Pipelines with all that it takes to run them.
+
+    Args:
+        name: the app's name: jobs and queues go by it.
+        pipelines: what it serves; never changed.
+        op_store: where versions are kept; by default in the folder ``.chariots``.
+        worker_pool: a pool, a backend's name, or a mapping with the name under
+            ``"backend"``; by default what ``CHARIOTS_WORKER_POOL`` says.
+        use_workers: the app's switch.
+        runner: what goes through the nodes of a pipeline.
+        callbacks: called in each run of each pipeline, after its own.
+        settings: what an operator may set.
+
+    Raises:
+        DuplicatePipelineError: two pipelines have one name.
+        BackendNotConfigured: the switches ask for a worker, and there is no pool.
+        BackendError: the pool cannot be made.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pipelines: Iterable[Pipeline],
+        *,
+        op_store: BaseOpStoreClient | None = None,
+        worker_pool: WorkerPoolSpec | None = None,
+        use_workers: bool | None = None,
+        runner: BaseRunner | None = None,
+        callbacks: Sequence[PipelineCallback] = (),
+        settings: AppSettings | None = None,
+    ) -> None:
+        self.name = _checked_name(name)
+        #: ``module:attribute``, where it was imported by that
+        self.import_spec: str | None = None
+        self.pipelines = _by_name(pipelines)
+        self.pipeline_names = frozenset(self.pipelines)
+        self.use_workers = use_workers
+        self.settings = settings or AppSettings()
+        self.plugins = PluginManager()
+        pool = self.plugins.create_worker_pool(worker_pool)
+        self.pool: BaseWorkerPool | None = None if pool is None else pool.bind(self)
+        self._check_switches()
+        self.op_store = default_op_store() if op_store is None else op_store
+        self.loaded = LoadedPipelines(self.pipelines.values(), self.op_store)
+        self._execution = Execution(
+            loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=tuple(callbacks)
+        )
+        self._turn: AbstractContextManager[Any] = nullcontext()
+        if self.settings.max_concurrent_runs is not None:
+            self._turn = threading.BoundedSemaphore(self.settings.max_concurrent_runs)
+        self._workers: tuple[float, int] = (0.0, 0)
+
+    # -- what is served
+
+    def pipeline(self, name: str) -> Pipeline:
+        """
+        One of the app's pipelines.
+
+        Raises:
+            PipelineNotFound: the app has none of that name.
+        """
+        try:
+            return self.pipelines[name]
+        except KeyError:
+            known = ", ".join(sorted(self.pipelines)) or "none at all"
+            raise PipelineNotFound(
+                f"app {self.name!r} has no pipeline {name[:80]!r}; it has {known}"
+            ) from None
+
+    def open(self) -> None:
+        """
+        Register what the op store does not know yet, and load what serves.
+
+        It happens by itself at the first use; a server does it before it takes
+        requests, so that a store that is out of reach is known at the start.
+
+        Raises:
+            StoreUnavailable: the op store cannot be opened.
+        """
+        self.loaded.open()
+
+    def is_loaded(self, name: str) -> bool:
+        """
+        Whether a pipeline can run: its versions belong together.
+        """
+        return self.loaded.is_loaded(name)
+
+    def versions(self, name: str) -> Mapping[str, str]:
+        """
+        Node name to the version that serves, as text.
+        """
+        return self.loaded.versions(name)
+
+    def load(self, name: str) -> None:
+        """
+        Serve a pipeline at the newest saved versions of its ops, in every process.
+
+        Raises:
+            VersionError: they were never validated together; nothing is changed.
+        """
+        self.loaded.load(name)
+
+    def save(self, name: str) -> None:
+        """
+        Save what a pipeline trained, in whatever process, as versions that belong together.
+        """
+        self.loaded.save(name)
+
+    # -- runs
+
+    def decide(self, name: str, request: bool | None = None) -> Decision:
+        """
+        Where a call of a pipeline runs.
+
+        Args:
+            name: the pipeline's name.
+            request: the request's switch.
+
+        Raises:
+            BackendNotConfigured: on a worker, and the app has no pool.
+        """
+        decision = _decide(self.use_workers, self.pipelines[name].use_worker, request)
+        if decision.use_worker and self.pool is None:
+            raise BackendNotConfigured(
+                f"the {decision.decided_by} asks for a worker for pipeline {name!r}, and app "
+                f"{self.name!r} has no backend: give it a worker_pool (e.g. 'local'), or call "
+                "with use_worker=False"
+            )
+        return decision
+
+    def run(self, name: str, value: Any = None) -> RunResult:
+        """
+        Run a pipeline in this process. What it trains is kept as its candidate.
+
+        Raises:
+            ExecutionError: an op raised, or JSON cannot carry the output.
+            VersionError: the loaded versions were never validated together.
+            PipelineError: the pipeline takes no input, and got one.
+        """
+        pipeline = self.pipeline(name)
+        _check_input(pipeline, value)
+        with self._turn:
+            return self._guarded(pipeline, value)
+
+    def submit(
+        self, name: str, value: Any = None, *, key: str | None = None, **options: Unpack[JobOptions]
+    ) -> Submission:
+        """
+        Record a job and hand it over to the workers.
+
+        Args:
+            name: the pipeline's name.
+            value: its input.
+            key: the caller's own name for this call: two of one name make one job.
+            **options: see `JobOptions`.
+
+        Raises:
+            NotJSONError: JSON cannot carry the input.
+            PipelineError: the pipeline takes no input, and got one.
+            BackendError: the app has no pool, or it does not take the job.
+        """
+        pipeline = self.pipeline(name)
+        _check_input(pipeline, value)
+        pool = self._require_pool()
+        job = NewJob(pipeline=name, backend=pool.name, input_json=encode(value).decode(), **options)
+        record = pool.submit_job(job, idempotency=_idempotency(key, job))
+        return Submission(record=record, replayed=record.id != job.id)
+
+    def _guarded(self, pipeline: Pipeline, value: Any) -> RunResult:
+        try:
+            return self._execution.run(pipeline, value)
+        except (Exception, SystemExit) as error:
+            # What no node raised is the framework's own, but for a bad output.
+            if (
+                isinstance(error, ChariotsError)
+                and not isinstance(error, NotJSONError)
+                and getattr(error, NODE_ATTRIBUTE, None) is None
+            ):
+                raise
+            raise execution_error(error, debug=self.settings.debug) from error
+
+    # -- jobs
+
+    @property
+    def job_store(self) -> JobStore:
+        """
+        Where the app's jobs live.
+
+        Raises:
+            BackendNotConfigured: the app has no pool, hence no jobs.
+        """
+        return self._require_pool().job_store()
+
+    def fetch_job(self, job_id: str) -> JobRecord:
+        """
+        Answer for one job, after what time has made due for it was settled.
+
+        Raises:
+            JobNotFound: the app has no such job.
+        """
+        check_job_id(job_id)
+        if self.pool is None:
+            raise JobNotFound(
+                f"no job {job_id!r}: app {self.name!r} has no worker backend", job_id=job_id
+            )
+        return self.pool.fetch_job(job_id)
+
+    def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        """
+        The app's jobs, newest first, without inputs and results.
+        """
+        return () if self.pool is None else self.pool.job_store().list_jobs(query)
+
+    def workers_alive(self) -> int:
+        """
+        How many workers there are, as of the last second.
+        """
+        known_at, count = self._workers
+        if time.monotonic() - known_at > _WORKERS_KNOWN_FOR:
+            count = 0 if self.pool is None else self.pool.n_workers
+            self._workers = (time.monotonic(), count)
+        return count
+
+    def tick(self, job_id: str | None = None) -> TickReport:
+        """
+        Settle what time has made due: of one job, or of all.
+        """
+        report = tick(self.job_store, dispatch=self.dispatch, publish=self.publish, job_id=job_id)
+        for record in report.changed:
+            self.emit(record.status.value, record)
+        return report
+
+    # -- what a worker asks of the app
+
+    def execute_job(self, job: JobInput) -> JobOutput:
+        """
+        Run one attempt of a job, and stage what it trained.
+
+        Raises:
+            NotJSONError: JSON cannot carry the result.
+            PayloadTooLarge: the result is over the limit.
+            VersionError: the pipeline cannot be loaded with valid links.
+            BaseException: whatever an op raises.
+        """
+        pipeline = self.pipeline(job.pipeline)
+        value = None if job.input_json is None else decode(job.input_json)
+        with reporting(job.report) as node_started:
+            result = self._execution.run_job(
+                pipeline, value, job_id=job.job_id, attempt=job.attempt, on_node=node_started
+            )
+        self._check_size(pipeline, result.value_json)
+        return JobOutput(
+            value_json=result.value_json.decode(),
+            versions=result.versions,
+            manifest_json=None if result.manifest is None else result.manifest.to_json(),
+        )
+
+    def publish(self, record: JobRecord) -> None:
+        """
+        Make what a done job trained known to the op store. Idempotent.
+        """
+        if record.manifest_json is not None:
+            self.loaded.publish(Manifest.from_json(record.manifest_json))
+
+    def dispatch(self, record: JobRecord) -> None:
+        """
+        Hand a queued job over once more.
+        """
+        self._require_pool().dispatch(record)
+
+    def emit(self, event_name: str, record: JobRecord) -> None:
+        """
+        Tell the observers what happened to a job.
+        """
+        self.plugins.job_event(self.name, event_name, record)
+
+    # -- inside
+
+    def _require_pool(self) -> BaseWorkerPool:
+        if self.pool is None:
+            raise BackendNotConfigured(
+                f"app {self.name!r} has no worker backend: give it a worker_pool (e.g. 'local')"
+            )
+        return self.pool
+
+    def _check_switches(self) -> None:
+        if self.pool is not None:
+            return
+        for name, pipeline in self.pipelines.items():
+            decision = _decide(self.use_workers, pipeline.use_worker, None)
+            if decision.use_worker:
+                raise BackendNotConfigured(
+                    f"the {decision.decided_by} sends pipeline {name!r} to a worker, and app "
+                    f"{self.name!r} has no backend: give it a worker_pool (e.g. 'local'), or "
+                    "unset the switch"
+                )
+
+    def _check_size(self, pipeline: Pipeline, value_json: bytes) -> None:
+        limit = self.settings.max_result_bytes
+        if len(value_json) > limit:
+            raise PayloadTooLarge(
+                f"the result of pipeline {pipeline.name!r} has {len(value_json)} bytes as JSON, "
+                f"and {limit} are the most that a job keeps: return less, or a reference"
+            )
+
+    # -- the end
+
+    def close(self) -> None:
+        """
+        Give back connections. Idempotent; a later use connects anew.
+        """
+        if self.pool is not None:
+            self.pool.close()
+        self.op_store.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<App {self.name!r} with {sorted(self.pipelines)}>"
+
+
+def _by_name(pipelines: Iterable[Pipeline]) -> Mapping[str, Pipeline]:
+    found: dict[str, Pipeline] = {}
+    for pipeline in pipelines:
+        if not isinstance(pipeline, Pipeline):
+            raise ConfigurationError(f"{pipeline!r} is no pipeline: give Pipeline objects")
+        if pipeline.name in found:
+            raise DuplicatePipelineError(
+                f"two pipelines are named {pipeline.name!r}: give one of them another name"
+            )
+        found[pipeline.name] = pipeline
+    return MappingProxyType(found)
+
+
+def _checked_name(name: str) -> str:
+    if _NAME.fullmatch(name):
+        return name
+    raise ConfigurationError(
+        f"{name!r} is no name for an app: give letters, digits, '_', '.' or '-', at most 100"
+    )
+
+
+def _check_input(pipeline: Pipeline, value: Any) -> None:
+    if value is not None and not pipeline.plan.reads_input:
+        raise PipelineError(
+            f"pipeline {pipeline.name!r} takes no input, and was given one: leave it out"
+        )
+
+
+def _idempotency(key: str | None, job: NewJob) -> IdempotencyKey | None:
+    if key is None:
+        return None
+    # The store scopes keys by app; here they are scoped by pipeline as well.
+    asked = attrs.asdict(job, filter=lambda field, _: field.name != "id")
+    digest = hashlib.sha256(encode(asked)).hexdigest()
+    return IdempotencyKey(key=f"{job.pipeline}/{key}", digest=digest)
+
+
+def default_op_store() -> BaseOpStoreClient:
+    """
+    The op store of an app that names none: what ``CHARIOTS_OP_STORE`` says, a
+    database's address, else a SQLite file in ``.chariots``; the bytes beside it.
+    """
+    from chariots_core.op_store.savers import FileSaver
+    from chariots_core.op_store.sql_store import LocalOpStoreClient
+
+    url = os.environ.get("CHARIOTS_OP_STORE") or "sqlite:///.chariots/op_store.db"
+    folder = os.environ.get("CHARIOTS_OP_STORE_FILES") or ".chariots/ops"
+    return LocalOpStoreClient(absolute_url(url), FileSaver(Path(folder).absolute()))

@@ -1,0 +1,128 @@
+"""
+One run of a pipeline: the same in the process that was asked and on a worker.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+import attrs
+
+from chariots_core.errors import ExecutionError
+from chariots_core.op_store.loading import LoadedPipelines
+from chariots_core.op_store.values import Manifest
+from chariots_core.pipelines import BaseOp, BaseRunner, Pipeline, PipelineCallback
+from chariots_core.pipelines.runners import OnNode
+from chariots_core.strict_json import encode
+from chariots_core.workers.isolation.failures import describe
+
+_NONE_YET: Final[Mapping[str, str]] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class RunResult:
+    """
+    What a run gave.
+
+    Attributes:
+        value: the pipeline's output.
+        value_json: the same as JSON text.
+        versions: node name to the version that ran, as text.
+        manifest: what an attempt of a job trained, to be published; ``None``: nothing.
+    """
+
+    value: Any
+    value_json: bytes = attrs.field(repr=False)
+    versions: Mapping[str, str]
+    manifest: Manifest | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Execution:
+    """
+    How an app runs its pipelines.
+
+    Attributes:
+        loaded: the ops that serve.
+        runner: what goes through the nodes.
+        callbacks: called in each run, after the pipeline's own.
+    """
+
+    loaded: LoadedPipelines
+    runner: BaseRunner
+    callbacks: Sequence[PipelineCallback] = ()
+
+    def run(self, pipeline: Pipeline, value: Any) -> RunResult:
+        """
+        Run *pipeline* on the ops that serve now. What trains starts from its
+        newest state, and becomes the pipeline's candidate.
+
+        Raises:
+            VersionError: its versions were never validated together.
+            NotJSONError: JSON cannot carry its output.
+            BaseException: what an op raised, as it was.
+        """
+        loaded = self.loaded.get(pipeline.name)
+        if loaded.trains:
+            with self.loaded.training(pipeline.name) as training:
+                result = self._go(pipeline, value, training.ops)
+                self.loaded.publish(training.stage())
+                return attrs.evolve(result, versions=training.versions())
+        return self._go(pipeline, value, loaded.check().ops, versions=loaded.versions)
+
+    def run_job(
+        self, pipeline: Pipeline, value: Any, *, job_id: str, attempt: int, on_node: OnNode
+    ) -> RunResult:
+        """
+        As `run`, for an attempt of a job: what it trained is staged only, and
+        published once the attempt is the one that counts.
+
+        Args:
+            pipeline: what to run.
+            value: its input.
+            job_id: the job.
+            attempt: which attempt of it.
+            on_node: told of each node before it works.
+        """
+        loaded = self.loaded.get(pipeline.name)
+        if loaded.trains:
+            with self.loaded.training(pipeline.name) as training:
+                result = self._go(pipeline, value, training.ops, on_node)
+                return attrs.evolve(
+                    result,
+                    versions=training.versions(),
+                    manifest=training.stage(job_id=job_id, attempt=attempt),
+                )
+        return self._go(pipeline, value, loaded.check().ops, on_node, versions=loaded.versions)
+
+    def _go(
+        self,
+        pipeline: Pipeline,
+        value: Any,
+        ops: Mapping[str, BaseOp],
+        on_node: OnNode | None = None,
+        versions: Mapping[str, str] = _NONE_YET,
+    ) -> RunResult:
+        output = self.runner.run(
+            pipeline, value, ops=ops, callbacks=self.callbacks, on_node=on_node
+        )
+        return RunResult(value=output, value_json=encode(output), versions=versions)
+
+
+def execution_error(error: BaseException, *, debug: bool = False) -> ExecutionError:
+    """
+    What an op raised, as the error that a caller of the app gets.
+
+    Args:
+        error: what left the run.
+        debug: whether to show the traceback.
+    """
+    described = describe(error)
+    return ExecutionError(
+        described.message,
+        exception_type=described.type,
+        node=described.node,
+        traceback=described.traceback if debug else None,
+    )

@@ -1,0 +1,134 @@
+"""
+The routes of 2019-2020, with the bodies they always had.
+
+Each answer names the route that takes its place.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from flask import Response
+
+from chariots_core.app import App
+from chariots_core.errors import JobNotFound, VersionError
+from chariots_core.jobs.record import JobRecord
+from chariots_core.jobs.status import JobStatus
+from chariots_core.server.answers import JSONResponse, answer
+from chariots_core.server.bodies import LEGACY_CALL, LEGACY_FETCH, read_body, read_value
+from chariots_core.server.documents import JOBS, PIPELINES, pipeline_url
+from chariots_core.server.pipelines_views import current_request
+from chariots_core.server.versions import VersionsText
+
+#: The status of an outdated version; never assigned, and kept for those who know it.
+VERSION_MISMATCH: Final = 419
+
+#: When the routes were superseded: 2026-11-22, in the form of RFC 9745.
+_SINCE: Final = "@1795305600"
+
+
+class LegacyViews:
+    """
+    The old views of one app.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._versions = VersionsText()
+
+    def main(self, name: str) -> Response:
+        """
+        POST: run a pipeline, here or on a worker.
+        """
+        app = self._app
+        app.pipeline(name)
+        body = read_body(current_request(), LEGACY_CALL)
+        value = read_value(body.pipeline_input)
+        headers = self._superseded(pipeline_url(name, "/runs"))
+        if app.decide(name, body.use_worker).use_worker:
+            return answer(_of_job(app.submit(name, value).record), 200, headers)
+        try:
+            result = app.run(name, value)
+        except VersionError as error:
+            return _mismatch(error, headers)
+        return JSONResponse(
+            b'{"pipeline_output":%b,"versions":%b,"job_id":null,"job_status":"done"}'
+            % (result.value_json, self._versions.of(name, result.versions)),
+            200,
+            headers,
+        )
+
+    def load(self, name: str) -> Response:
+        """
+        POST: serve the newest validated versions.
+        """
+        headers = self._superseded(pipeline_url(name, "/load"))
+        try:
+            self._app.load(name)
+        except VersionError as error:
+            return _mismatch(error, headers)
+        return answer({}, 200, headers)
+
+    def versions(self, name: str) -> Response:
+        """
+        POST: the version of each node.
+        """
+        headers = self._superseded(pipeline_url(name))
+        return answer(dict(self._app.versions(name)), 200, headers)
+
+    def save(self, name: str) -> Response:
+        """
+        POST: keep what was trained.
+        """
+        headers = self._superseded(pipeline_url(name, "/save"))
+        self._app.save(name)
+        return answer({}, 200, headers)
+
+    def health(self, name: str) -> Response:
+        """
+        GET: whether one pipeline can run.
+        """
+        loaded = self._app.is_loaded(name)
+        headers = self._superseded(pipeline_url(name))
+        return answer({"is_loaded": loaded}, 200 if loaded else VERSION_MISMATCH, headers)
+
+    def all_health(self) -> Response:
+        """
+        GET: which pipelines can run.
+        """
+        app = self._app
+        health = {name: app.is_loaded(name) for name in app.pipelines}
+        return answer(health, 200, self._superseded(PIPELINES))
+
+    def available(self) -> Response:
+        """
+        GET: the names of the pipelines.
+        """
+        return answer(list(self._app.pipelines), 200, self._superseded(PIPELINES))
+
+    def fetch(self) -> Response:
+        """
+        POST: what became of a job.
+        """
+        job_id = read_body(current_request(), LEGACY_FETCH).job_id
+        if not isinstance(job_id, str):
+            raise JobNotFound(f"no job {str(job_id)[:80]!r}: a job id is a text")
+        record = self._app.fetch_job(job_id)
+        return answer(_of_job(record), 200, self._superseded(f"{JOBS}/{record.id}"))
+
+    def _superseded(self, by: str) -> dict[str, str]:
+        return {"Deprecation": _SINCE, "Link": f'<{by}>; rel="successor-version"'}
+
+
+def _of_job(record: JobRecord) -> dict[str, Any]:
+    done = record.status is JobStatus.done
+    return {
+        "pipeline_output": record.value if done else None,
+        "versions": dict(record.versions) if done else {},
+        "job_id": record.id,
+        "job_status": record.status.value,
+    }
+
+
+def _mismatch(error: VersionError, headers: dict[str, str]) -> Response:
+    return Response(error.message, VERSION_MISMATCH, headers, mimetype="text/plain")

@@ -1,0 +1,78 @@
+"""
+The probes of whoever watches the process: is it alive, and can it do its work.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response
+
+from chariots_core.app import App
+from chariots_core.errors import ChariotsError
+from chariots_core.server.answers import answer
+from chariots_core.server.pipelines_views import current_request
+
+_log = logging.getLogger(__name__)
+
+
+class ProbeViews:
+    """
+    The probes of one app.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+
+    def live(self) -> Response:
+        """
+        GET: the process answers. It asks no store: a store that is down is no
+        reason to restart the process.
+        """
+        return answer({"status": "ok"})
+
+    def ready(self) -> Response:
+        """
+        GET: the stores answer and the pipelines are known. Workers are told of,
+        and not waited for: a job may be queued before there is one.
+        """
+        checks = {
+            "op_store": _reason(self._app.op_store.ping),
+            "pipelines": _reason(self._app.open),
+        }
+        if self._app.pool is not None:
+            checks["job_store"] = _reason(self._app.job_store.ping)
+        reasons = {name: reason for name, reason in checks.items() if reason is not None}
+        body: dict[str, Any] = {"status": "unavailable" if reasons else "ok"}
+        if reasons:
+            body["reasons"] = reasons
+        if current_request().args.get("verbose", "0") not in ("0", "false"):
+            body |= self._details(checks)
+        headers = {"Retry-After": "5"} if reasons else {}
+        return answer(body, 503 if reasons else 200, headers)
+
+    def _details(self, checks: dict[str, str | None]) -> dict[str, Any]:
+        pool = self._app.pool
+        store_answers = checks.get("job_store") is None
+        return {
+            "checks": {name: reason or "ok" for name, reason in checks.items()},
+            "loaded": {
+                name: checks["op_store"] is None and self._app.is_loaded(name)
+                for name in self._app.pipelines
+            },
+            "backend": None if pool is None else pool.name,
+            "workers": None if pool is None or not store_answers else pool.n_workers,
+        }
+
+
+def _reason(check: Callable[[], object]) -> str | None:
+    try:
+        check()
+    except ChariotsError as error:
+        return error.message
+    except Exception as error:  # noqa: BLE001 - a probe answers, whatever is wrong
+        _log.exception("a check of readiness met a fault")
+        return f"fault of kind {type(error).__name__}; the server's log has more"
+    return None

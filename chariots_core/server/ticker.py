@@ -1,0 +1,98 @@
+"""
+The part of a web process that looks, now and then, for jobs whose time has come.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import threading
+import weakref
+from typing import Final
+
+from flask import Request
+
+from chariots_core.app import App
+from chariots_core.errors import BackendUnavailable
+
+_log = logging.getLogger(__name__)
+
+#: Set in a request's environment where no thread may stay behind it.
+NO_BACKGROUND: Final = "chariots.no_background"
+
+_STOP_PATIENCE: Final = 5.0
+
+
+class Ticker:
+    """
+    A thread that calls ``app.tick()``. Only where the app has workers.
+
+    It belongs to one process: a process that forks later gets one of its own.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._pid: int | None = None
+        self._needed = app.pool is not None
+
+    @property
+    def due(self) -> bool:
+        """
+        Whether it is needed, and this process has not started it.
+        """
+        return self._needed and self._pid != os.getpid()
+
+    def start_for(self, request: Request, *, testing: bool) -> None:
+        """
+        Start because of *request*, unless that is a test's.
+        """
+        if testing or request.environ.get(NO_BACKGROUND):
+            return
+        self.start()
+
+    def start(self) -> None:
+        """
+        Start the thread, if this process has none. Idempotent.
+        """
+        with self._lock:
+            if not self.due:
+                return
+            self._pid = os.getpid()
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(
+                target=_tick_until,
+                args=(self._stopped, weakref.ref(self._app), self._app.settings.tick_interval),
+                name=f"chariots-tick-{self._app.name}",
+                daemon=True,
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """
+        End the thread and wait for it. Idempotent.
+        """
+        with self._lock:
+            ours = self._pid == os.getpid()
+            thread, self._thread, self._pid = self._thread, None, None
+            self._stopped.set()
+        if ours and thread is not None:
+            thread.join(_STOP_PATIENCE)
+
+
+def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float) -> None:
+    # Processes that start together shall not all look at the same moment.
+    while not stopped.wait(interval * random.uniform(0.8, 1.2)):
+        alive = app()
+        if alive is None:
+            return
+        try:
+            alive.tick()
+        except BackendUnavailable as error:
+            _log.warning("jobs were not looked after, and will be later: %s", error)
+        except Exception:  # noqa: BLE001 - one bad look is no reason to stop looking
+            _log.exception("looking after jobs failed; it goes on")
+        del alive
