@@ -16,7 +16,7 @@ from chariots_core.errors import OpStoreError, OpVersionNotFound
 from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, SavedOp
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
-from chariots_core.versioning import Version
+from chariots_core.versioning import Version, version_of
 
 
 class BaseOpStoreClient(ABC):
@@ -273,6 +273,7 @@ class BaseOpStoreClient(ABC):
         saved = SavedOp(
             op=_op_name(op_to_save),
             version=version,
+            code=version_of(op_to_save).major if isinstance(op_to_save, BaseOp) else None,
             digest=self.put_blob(op_bytes),
             serializer=getattr(op_to_save, "serializer", None),
             size=len(op_bytes),

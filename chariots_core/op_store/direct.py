@@ -5,13 +5,16 @@ Loading and saving a pipeline that its user runs without an app.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from chariots_core.op_store import policy, states
-from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from chariots_core.op_store.client import BaseOpStoreClient
 
 
 def load_pipeline(client: BaseOpStoreClient, pipeline: Pipeline) -> Mapping[str, BaseOp]:

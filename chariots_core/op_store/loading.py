@@ -8,7 +8,6 @@ is noticed by a look at the store, at most twice a second.
 
 from __future__ import annotations
 
-import copy
 import logging
 import os
 import threading
@@ -28,128 +27,20 @@ from chariots_core.errors import (
     StoreUnavailable,
     VersionError,
 )
-from chariots_core.op_store import policy, states
+from chariots_core.op_store import manifests, states
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.loaded import Loaded, TrainingRun
 from chariots_core.op_store.policy import Part
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import ActiveSet, Manifest, OpVersion, SavedOp
-from chariots_core.pipelines.ops import BaseOp, LoadableOp
+from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
-from chariots_core.versioning import Version
 
 _log: Final = logging.getLogger(__name__)
 _clock: Final = time.monotonic
 
 #: Seconds between two looks at the store.
 FRESHNESS: Final = 0.5
-
-
-@attrs.frozen(kw_only=True)
-class Loaded:
-    """
-    One pipeline as this process serves it now. It never changes.
-
-    Attributes:
-        generation: the generation of its active set.
-        ops: leaf path to op. Ops that the pipeline trains have no loaded
-            state here: a run of them works on copies, see `LoadedPipelines.training`.
-        versions: name of each node to its version, as text.
-        trains: whether a run trains something.
-        error: why it cannot be served, if it cannot.
-        stored: op name to the stored version of its state.
-        parts: leaf path to what the policy knows of it.
-    """
-
-    generation: int
-    ops: Mapping[str, BaseOp]
-    versions: Mapping[str, str]
-    trains: bool
-    error: ChariotsError | None = None
-    stored: Mapping[str, OpVersion] = attrs.field(repr=False)
-    parts: Mapping[str, Part] = attrs.field(repr=False)
-
-    @property
-    def is_loaded(self) -> bool:
-        """
-        Whether it can be served.
-        """
-        return self.error is None
-
-    def check(self) -> Loaded:
-        """
-        Itself, if it can be served.
-
-        Raises:
-            VersionError: its versions were never validated together.
-            OpStoreError: the state of one of its ops cannot be read.
-        """
-        if self.error is not None:
-            # a copy, since each raising writes its own traceback
-            raise copy.copy(self.error)
-        return self
-
-
-@attrs.frozen(kw_only=True)
-class TrainingRun:
-    """
-    What one run of a pipeline that trains works on.
-
-    Attributes:
-        ops: leaf path to op; the trained ones are the run's own copies.
-    """
-
-    ops: Mapping[str, BaseOp]
-    _loaded: Loaded
-    _template: Template
-    _client: BaseOpStoreClient
-
-    def versions(self) -> Mapping[str, str]:
-        """
-        Name of each node to its version now: after the run, with what it trained.
-        """
-        now = {path: part.version for path, part in self._parts().items()}
-        return _as_text(self._template, now)
-
-    def stage(self, *, job_id: str | None = None, attempt: int = 0) -> Manifest:
-        """
-        Put the bytes of what was trained, and say what would be published.
-
-        The store knows nothing of it until the manifest is published.
-        """
-        parts = self._parts()
-        links = (policy.link_between(parts[up], parts[down]) for up, down in self._template.edges)
-        return Manifest(
-            pipeline=self._template.name,
-            job_id=job_id,
-            attempt=attempt,
-            saved=tuple(self._saved(parts)),
-            links=tuple(dict.fromkeys(links)),
-        )
-
-    def _parts(self) -> Mapping[str, Part]:
-        before = self._loaded.parts
-        return {
-            path: attrs.evolve(before[path], version=op.op_version)
-            if self._is_trained(path)
-            else before[path]
-            for path, op in self.ops.items()
-        }
-
-    def _is_trained(self, path: str) -> bool:
-        op = self.ops[path]
-        return path in self._template.trained or (
-            isinstance(op, LoadableOp) and op.op_version != self._loaded.parts[path].version
-        )
-
-    def _saved(self, parts: Mapping[str, Part]) -> Iterator[SavedOp]:
-        trained = {op.name: op for path, op in self.ops.items() if self._is_trained(path)}
-        for op in trained.values():
-            yield states.described(self._client, op, trained=True)
-        others = {op.name: (parts[path], op) for path, op in self.ops.items()}
-        for name, (part, op) in others.items():
-            # stored versions are there already; links must not name what is not
-            if name not in trained and not (part.stateful and part.from_store):
-                yield states.described(self._client, op)
 
 
 class LoadedPipelines:
@@ -305,9 +196,10 @@ class LoadedPipelines:
             raise
         except ChariotsError as failure:
             error = failure
-            _log.error("pipeline %r cannot be served: %s", template.name, failure)
         parts = states.parts_of(ops, active.ops)
         error = error or states.check(self._client, template, parts)
+        if error is not None:
+            _log.warning("pipeline %r cannot be served: %s", template.name, error)
         return self._made(template, active, ops, parts, error)
 
     def _made(
@@ -321,7 +213,9 @@ class LoadedPipelines:
         return Loaded(
             generation=active.generation,
             ops=ops,
-            versions=_as_text(template, {path: part.version for path, part in parts.items()}),
+            versions=states.versions_as_text(
+                template, {path: part.version for path, part in parts.items()}
+            ),
             trains=bool(template.trained),
             error=error,
             stored=active.ops,
@@ -330,22 +224,8 @@ class LoadedPipelines:
 
     def _register(self, names: Iterable[str]) -> None:
         described: dict[str, SavedOp] = {}
-        manifests = [self._first_manifest(self._templates[name], described) for name in names]
-        self._client.register(manifests)
-
-    def _first_manifest(self, template: Template, described: dict[str, SavedOp]) -> Manifest:
-        stored = states.latest(self._client, template)
-        parts = states.parts_of(template.ops, stored)
-        saved = []
-        for path, op in template.ops.items():
-            if parts[path].from_store:
-                saved.append(stored[op.name].as_saved())
-                continue
-            if op.name not in described:
-                described[op.name] = states.described(self._client, op)
-            saved.append(described[op.name])
-        links = policy.first_links(template.edges, parts)
-        return Manifest(pipeline=template.name, saved=tuple(dict.fromkeys(saved)), links=links)
+        first = [manifests.first(self._client, self._templates[name], described) for name in names]
+        self._client.register(first)
 
     # -- training
 
@@ -367,7 +247,7 @@ class LoadedPipelines:
                 stack.enter_context(self._training_locks[op])
             loaded = self.get(name).check()
             yield TrainingRun(
-                ops=self.for_training(name),
+                ops=self._training_ops(template, loaded),
                 loaded=loaded,
                 template=template,
                 client=self._client,
@@ -378,12 +258,13 @@ class LoadedPipelines:
         Ops for one run: copies of the trained ones, at the newest state that any
         run of this pipeline gave or anybody saved, and the others as they are served.
         """
-        template = self._template(name)
-        loaded = self.get(name).check()
+        return self._training_ops(self._template(name), self.get(name).check())
+
+    def _training_ops(self, template: Template, loaded: Loaded) -> Mapping[str, BaseOp]:
         newest = self._client.newest(
             template.trained_ops,
             code={op: template.code[op] for op in template.trained_ops if op in template.code},
-            trained_by=name,
+            trained_by=template.name,
         )
         copies = states.copied({path: template.ops[path] for path in template.trained})
         for op in {id(op): op for op in copies.values()}.values():
@@ -452,31 +333,9 @@ class LoadedPipelines:
             loaded = self._loaded[name]
             if not isinstance(loaded.error, VersionError):
                 loaded.check()
-            candidate = self._client.candidate(name)
-            manifest = Manifest(
-                pipeline=name,
-                saved=(*(candidate.saved if candidate else ()), *self._live(template, loaded)),
-                links=policy.saved_links(template.edges, loaded.parts, candidate),
-            )
+            manifest = manifests.to_save(self._client, template, loaded)
             self._client.publish(manifest, release=True)
             self.refresh(force=True)
-
-    def _live(self, template: Template, loaded: Loaded) -> list[SavedOp]:
-        """
-        What is bound in this process and is not in the store as it is.
-        """
-        trained = template.trained_ops
-        mine = {op.name: op for path, op in loaded.ops.items() if op.name not in trained}
-        fresh = {
-            op.name: op
-            for path, op in loaded.ops.items()
-            if op.name in trained and not loaded.parts[path].from_store
-        }
-        plain = [op for op in mine.values() if not isinstance(op, LoadableOp)]
-        return [
-            states.described(self._client, op)
-            for op in (*plain, *states.changed(mine.values(), loaded.stored), *fresh.values())
-        ]
 
     def _template(self, name: str) -> Template:
         try:
@@ -487,11 +346,6 @@ class LoadedPipelines:
     def _not_found(self, name: str) -> PipelineNotFound:
         known = ", ".join(repr(known) for known in sorted(self._templates)) or "none"
         return PipelineNotFound(f"no pipeline {name!r}: this app has {known}")
-
-
-def _as_text(template: Template, versions: Mapping[str, Version]) -> Mapping[str, str]:
-    nodes = states.node_versions(template.pipeline, versions)
-    return MappingProxyType({name: str(version) for name, version in nodes.items()})
 
 
 _instances: Final[weakref.WeakSet[LoadedPipelines]] = weakref.WeakSet()

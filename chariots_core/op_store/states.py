@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -18,13 +19,15 @@ from chariots_core.errors import (
     VersionError,
 )
 from chariots_core.op_store.blobs import digest_of
-from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.policy import Edge, Part, questions, version_error
 from chariots_core.op_store.values import OpVersion, SavedOp, short_version
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
 from chariots_core.pipelines.pipeline import Pipeline
 from chariots_core.pipelines.plan import Step
 from chariots_core.versioning import Version, version_of
+
+if TYPE_CHECKING:
+    from chariots_core.op_store.client import BaseOpStoreClient
 
 
 def code_major(op: BaseOp) -> str:
@@ -202,6 +205,14 @@ def _step_version(step: Step, versions: Mapping[str, Version]) -> Version:
     return functools.reduce(operator.add, inner)
 
 
+def versions_as_text(template: Template, versions: Mapping[str, Version]) -> Mapping[str, str]:
+    """
+    Node name to version as text, from the version of each leaf path.
+    """
+    nodes = node_versions(template.pipeline, versions)
+    return MappingProxyType({name: str(version) for name, version in nodes.items()})
+
+
 def _is_of(op: BaseOp, stored: OpVersion | None) -> bool:
     return stored is not None and stored.version == op.op_version
 
@@ -286,20 +297,12 @@ def check(
     return version_error(template.name, asked, client.valid(asked.values()), parts)
 
 
-def changed(ops: Iterable[BaseOp], stored: Mapping[str, OpVersion]) -> list[LoadableOp]:
+def is_changed(op: LoadableOp, stored: OpVersion | None) -> bool:
     """
-    The ops whose state is not that of their stored version.
+    Whether the state of *op* is another than that of its stored version.
     """
-    return [
-        op
-        for op in ops
-        if isinstance(op, LoadableOp) and not _is_unchanged(op, stored.get(op.name))
-    ]
-
-
-def _is_unchanged(op: LoadableOp, stored: OpVersion | None) -> bool:
     return (
-        stored is not None
-        and stored.version == op.op_version
-        and stored.digest == digest_of(serialized(op))
+        stored is None
+        or stored.version != op.op_version
+        or stored.digest != digest_of(serialized(op))
     )

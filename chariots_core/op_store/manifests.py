@@ -1,0 +1,66 @@
+"""
+What is written when a pipeline is registered, and when it is saved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chariots_core.op_store import policy, states
+from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.loaded import Loaded
+from chariots_core.op_store.states import Template
+from chariots_core.op_store.values import Manifest, SavedOp
+from chariots_core.pipelines.ops import LoadableOp
+
+
+def first(client: BaseOpStoreClient, template: Template, described: dict[str, SavedOp]) -> Manifest:
+    """
+    A pipeline's first versions: the newest saved ones, and its own where there are none.
+
+    Args:
+        client: where bytes are put.
+        template: the pipeline.
+        described: what other pipelines of the app have of the same ops; added to.
+    """
+    stored = states.latest(client, template)
+    parts = states.parts_of(template.ops, stored)
+    saved: dict[str, SavedOp] = {}
+    for path, op in template.ops.items():
+        if parts[path].from_store:
+            saved[op.name] = stored[op.name].as_saved()
+            continue
+        if op.name not in described:
+            described[op.name] = states.described(client, op)
+        saved[op.name] = described[op.name]
+    links = policy.first_links(template.edges, parts)
+    return Manifest(pipeline=template.name, saved=tuple(saved.values()), links=links)
+
+
+def to_save(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Manifest:
+    """
+    What saving a pipeline writes: its newest run's training, and what is bound here.
+    """
+    candidate = client.candidate(template.name)
+    trained = candidate.saved if candidate else ()
+    return Manifest(
+        pipeline=template.name,
+        saved=(*trained, *_bound(client, template, loaded)),
+        links=policy.saved_links(template.edges, loaded.parts, candidate),
+    )
+
+
+def _bound(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Iterator[SavedOp]:
+    """
+    What is bound in this process, and is not in the store as it is.
+    """
+    ops = {op.name: (op, loaded.parts[path]) for path, op in loaded.ops.items()}
+    for name, (op, part) in ops.items():
+        if not isinstance(op, LoadableOp):
+            yield states.described(client, op)
+        elif name in template.trained_ops:
+            # its state is in the store, unless the code has a newer one
+            if not part.from_store:
+                yield states.described(client, op)
+        elif states.is_changed(op, loaded.stored.get(name)):
+            yield states.described(client, op)
