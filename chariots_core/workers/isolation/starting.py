@@ -142,7 +142,7 @@ def _run_and_exit(serve: Callable[[], None]) -> None:
     try:
         serve()
         code = 0
-    except BrokenPipeError:
+    except ConnectionError:
         # The runner is gone, or does not want the answer any more.
         code = 0
     except BaseException:  # noqa: BLE001  it is shown, and the process ends
