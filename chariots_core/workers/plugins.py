@@ -109,8 +109,7 @@ class PluginManager:
         Raises:
             ConfigurationError: one of its hooks is wrong, or the name is taken.
         """
-        if problems := list(checks.faults(plugin)):
-            raise ConfigurationError(f"plugin {name!r} cannot be used: {'; '.join(problems)}")
+        _check_extension(plugin, f"plugin {name!r}")
         try:
             self._pluggy.register(plugin, name)
         except (ValueError, pluggy.PluginValidationError) as error:
@@ -211,7 +210,7 @@ class PluginManager:
             if entry.name in disabled:
                 continue
             try:
-                self.register(_import(entry, ConfigurationError), name=entry.name)
+                self.register(load_extension(entry), name=entry.name)
             except ConfigurationError as error:
                 if strict:
                     raise
@@ -269,6 +268,23 @@ def load_backend(entry: PluginEntry) -> tuple[object, BackendInfo]:
         raise BackendBroken(f"{entry} cannot be used: {'; '.join(problems)}", backend=entry.name)
     _check_with_pluggy(plugin, entry)
     return plugin, info
+
+
+def load_extension(entry: PluginEntry) -> object:
+    """
+    Import a plugin that is no backend and check it, alone.
+
+    Raises:
+        ConfigurationError: it cannot be imported, or its hooks are wrong.
+    """
+    plugin = _import(entry, ConfigurationError)
+    _check_extension(plugin, str(entry))
+    return plugin
+
+
+def _check_extension(plugin: object, label: str) -> None:
+    if problems := list(checks.faults(plugin)):
+        raise ConfigurationError(f"{label} cannot be used: {'; '.join(problems)}")
 
 
 def _import(entry: PluginEntry, error_class: type[ConfigurationError]) -> object:

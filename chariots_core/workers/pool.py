@@ -15,6 +15,7 @@ import attrs
 
 from chariots_core.errors import (
     BackendMisconfigured,
+    BackendUnavailable,
     BrokerUnavailable,
     ChariotsError,
     SubmissionUnknown,
@@ -306,23 +307,32 @@ class BaseWorkerPool(ABC):
     def _hand_over(self, record: JobRecord) -> None:
         try:
             self.dispatch(record)
-        except SubmissionUnknown as error:
-            error.job_id = record.id
-            raise
-        except ChariotsError as error:
-            why = JobError(type=type(error).__name__, message=error.message)
-            failed = lifecycle.not_submitted(self.job_store(), record, why)
-            self.app.emit(failed.status.value, failed)
-            if isinstance(error, BrokerUnavailable):
-                error.job_id = record.id
-            raise
         except Exception as error:
-            raise SubmissionUnknown(
-                f"backend {self.name!r} may or may not have taken job {record.id!r} "
-                f"({type(error).__name__}): it stays queued and is handed over again; "
-                f"ask for that job instead of submitting it anew",
-                job_id=record.id,
-            ) from error
+            certain = isinstance(error, BrokerUnavailable) or (
+                isinstance(error, ChariotsError) and not isinstance(error, BackendUnavailable)
+            )
+            if not certain:
+                raise self._unknown(record, error) from error
+            self._not_submitted(record, error)
+            raise
+
+    def _not_submitted(self, record: JobRecord, error: Exception) -> None:
+        if isinstance(error, BrokerUnavailable):
+            error.job_id = record.id
+        why = JobError(type=type(error).__name__, message=str(error))
+        try:
+            failed = lifecycle.not_submitted(self.job_store(), record, why)
+        except BackendUnavailable as unwritten:
+            raise self._unknown(record, error) from unwritten
+        self.app.emit(failed.status.value, failed)
+
+    def _unknown(self, record: JobRecord, error: Exception) -> SubmissionUnknown:
+        return SubmissionUnknown(
+            f"backend {self.name!r} may or may not have taken job {record.id!r} "
+            f"({type(error).__name__}): it stays queued and is handed over again; "
+            f"ask for that job instead of submitting it anew",
+            job_id=record.id,
+        )
 
     # -- look-up
 
@@ -346,8 +356,10 @@ class BaseWorkerPool(ABC):
         record = store.get(job_id)
         if record.status.is_final and not record.is_unpublished:
             return record
-        tick(store, dispatch=self.dispatch, publish=self.app.publish, job_id=job_id)
-        return store.get(job_id)
+        report = tick(store, dispatch=self.dispatch, publish=self.app.publish, job_id=job_id)
+        for changed in report.changed:
+            self.app.emit(changed.status.value, changed)
+        return store.get(job_id) if report.changed else record
 
     # -- workers
 

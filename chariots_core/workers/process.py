@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.session import WorkerSession, WorkerSettings
 from chariots_core.workers.signals import StopSignals
+
+if TYPE_CHECKING:
+    from chariots_core.workers.pool import BaseWorkerPool
 
 _log = logging.getLogger(__name__)
 

@@ -1,0 +1,46 @@
+"""
+``chariots serve``: an app over HTTP, with workers beside it if wanted.
+"""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("app")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option(
+    "--port",
+    "-p",
+    type=click.IntRange(0, 65535),
+    default=5000,
+    show_default=True,
+    help="0 takes a free one and prints it.",
+)
+@click.option(
+    "--processes",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="Web processes.",
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Threads in each of them.")
+@click.option(
+    "--job-workers",
+    "-w",
+    type=click.IntRange(0, 256),
+    default=0,
+    show_default=True,
+    help="Workers to run beside the server; they end with it.",
+)
+def serve(
+    *, app: str, host: str, port: int, processes: int, threads: int | None, job_workers: int
+) -> None:
+    """
+    Serve APP, written as package.module:attribute, over HTTP.
+    """
+    from chariots_core.server.serving import serve as serve_app
+
+    more = {} if threads is None else {"threads": threads}
+    serve_app(app, host=host, port=port, processes=processes, job_workers=job_workers, **more)

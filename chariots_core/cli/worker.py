@@ -1,0 +1,133 @@
+"""
+``chariots worker``: run jobs of an app until told to stop.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Final
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chariots_core.workers.pool import BaseWorkerPool
+    from chariots_core.workers.session import WorkerSettings
+
+_LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+@click.command()
+@click.argument("app")
+@click.option(
+    "--queue", "-q", "queues", multiple=True, help="Take jobs from this queue; repeatable."
+)
+@click.option(
+    "--isolation",
+    type=click.Choice(["warm", "fresh", "thread"]),
+    default="warm",
+    show_default=True,
+    help="Run jobs in a child that lives for many, in a child each, or in a thread.",
+)
+@click.option(
+    "--processes",
+    "-n",
+    type=click.IntRange(1, 256),
+    default=1,
+    show_default=True,
+    help="How many workers; one that dies is replaced.",
+)
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    help="Seconds that a job may still take after SIGTERM; no bound by default.",
+)
+@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--ready-fd", type=int, hidden=True)
+@click.option("--lifeline-fd", type=int, hidden=True)
+@click.option("--parent", type=int, hidden=True)
+@click.pass_context
+def worker(
+    ctx: click.Context,
+    *,
+    app: str,
+    queues: tuple[str, ...],
+    isolation: str,
+    processes: int,
+    grace: float | None,
+    log_level: str,
+    ready_fd: int | None,
+    lifeline_fd: int | None,
+    parent: int | None,
+) -> None:
+    """
+    Run jobs of APP, written as package.module:attribute.
+
+    On SIGTERM or Ctrl-C it finishes its job and ends; on a second one it ends
+    now, with exit code 3 if that left a job unfinished.
+    """
+    from chariots_core.workers.isolation.unix import die_with_parent
+    from chariots_core.workers.spawn import say_ready
+
+    if parent is not None:
+        die_with_parent(parent)
+    logging.basicConfig(
+        level=log_level.upper(), format=f"%(asctime)s %(levelname)s [{os.getpid()}] %(message)s"
+    )
+    pool = _pool_of(app)
+    settings = _settings(app, queues, isolation, grace)
+    on_ready = None if ready_fd is None else say_ready(ready_fd)
+    ctx.exit(_run(pool, settings, processes, lifeline_fd, on_ready))
+
+
+def _pool_of(spec: str) -> BaseWorkerPool:
+    from chariots_core.app import load_app
+    from chariots_core.errors import BackendNotConfigured
+
+    app = load_app(spec)
+    if app.pool is None:
+        raise BackendNotConfigured(
+            f"app {spec!r} has no worker backend: give it a worker_pool, or set "
+            f"CHARIOTS_WORKER_POOL, e.g. to 'local'"
+        )
+    return app.pool
+
+
+def _settings(
+    spec: str, queues: tuple[str, ...], isolation: str, grace: float | None
+) -> WorkerSettings:
+    from chariots_core.workers.contracts import RunnerSettings
+    from chariots_core.workers.session import WorkerSettings
+
+    return WorkerSettings(
+        queues=queues or ("default",),
+        grace=grace,
+        # The option's choices are the type's.
+        runner=RunnerSettings(isolation=isolation, app_spec=spec),  # type: ignore[arg-type]
+    )
+
+
+def _run(
+    pool: BaseWorkerPool,
+    settings: WorkerSettings,
+    processes: int,
+    lifeline: int | None,
+    on_ready: Callable[[], None] | None,
+) -> int:
+    from chariots_core.workers.process import run_worker_process
+
+    if processes == 1:
+        return run_worker_process(pool, settings, lifeline=lifeline, on_ready=on_ready)
+    from chariots_core.workers.signals import StopSignals
+    from chariots_core.workers.spawn import spawn_worker
+    from chariots_core.workers.supervisor import Supervisor
+
+    with StopSignals(grace=settings.grace, lifeline=lifeline) as signals:
+        supervisor = Supervisor(
+            lambda: spawn_worker(pool, settings=settings, quiet=False),
+            processes=processes,
+            signals=signals,
+        )
+        return supervisor.run(on_ready)

@@ -1,0 +1,89 @@
+"""
+What plugins are installed and whether each could be used, for people to read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Literal
+
+import attrs
+
+from chariots_core.errors import ConfigurationError
+from chariots_core.workers.capabilities import Capabilities
+from chariots_core.workers.discovery import (
+    BACKENDS_GROUP,
+    PLUGINS_GROUP,
+    PluginEntry,
+    find_entries,
+)
+from chariots_core.workers.plugins import load_backend, load_extension
+
+
+@attrs.frozen(kw_only=True)
+class PluginReport:
+    """
+    One installed plugin.
+
+    Attributes:
+        kind: whether it is a backend, or else a plugin of the other group.
+        name: its name.
+        distribution: the distribution it came with.
+        version: that distribution's version.
+        contract_version: the contract it was written for, if it can be asked.
+        summary: what it says of itself.
+        capabilities: what it can do, if it is a backend.
+        error: why it cannot be used; ``None``: it can.
+    """
+
+    kind: Literal["backend", "plugin"]
+    name: str
+    distribution: str
+    version: str
+    contract_version: int | None = None
+    summary: str = ""
+    capabilities: Capabilities | None = None
+    error: str | None = None
+
+
+def survey() -> tuple[PluginReport, ...]:
+    """
+    Import and check every installed plugin, each by itself: none can spoil the list.
+    """
+    backends = find_entries(BACKENDS_GROUP)
+    names = Counter(entry.name for entry in backends)
+    reports = [_backend(entry, twins=names[entry.name]) for entry in backends]
+    return (*reports, *map(_extension, find_entries(PLUGINS_GROUP)))
+
+
+def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
+    report = _report("backend", entry)
+    if twins > 1:
+        return attrs.evolve(
+            report, error=f"{twins} distributions offer this name: uninstall all but one of them"
+        )
+    try:
+        _, info = load_backend(entry)
+    except ConfigurationError as error:
+        return attrs.evolve(report, error=error.message)
+    return attrs.evolve(
+        report,
+        contract_version=info.contract_version,
+        summary=info.summary,
+        capabilities=info.capabilities,
+    )
+
+
+def _extension(entry: PluginEntry) -> PluginReport:
+    report = _report("plugin", entry)
+    try:
+        load_extension(entry)
+    except ConfigurationError as error:
+        return attrs.evolve(report, error=error.message)
+    return report
+
+
+def _report(kind: Literal["backend", "plugin"], entry: PluginEntry) -> PluginReport:
+    return PluginReport(
+        kind=kind, name=entry.name, distribution=entry.distribution, version=entry.version
+    )
