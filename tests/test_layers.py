@@ -25,7 +25,6 @@ LAYERS = {
     "chariots_core.errors": 0,
     "chariots_core.strict_json": 0,
     "chariots_core.versioning": 0,
-    "chariots_core.settings": 0,
     "chariots_core.jobs": 1,
     "chariots_core.resolver": 1,
     "chariots_core.progress": 1,
@@ -66,14 +65,23 @@ HOMES = {
     "rich": ["chariots_core.cli"],
     "httpx": ["chariots_core.client", "chariots_core.testing", "chariots_core.cli"],
     "pluggy": ["chariots_core.workers"],
-    "sqlalchemy": ["chariots_core.sql", "chariots_core.jobs_sql", "chariots_core.op_store"],
+    "sqlalchemy": [
+        "chariots_core.sql",
+        "chariots_core.jobs_sql",
+        "chariots_core.op_store",
+        "chariots_core.testing",
+    ],
     "fsspec": ["chariots_core.op_store"],
     "msgspec": ["chariots_core"],
     "attr": ["chariots_core"],
     "attrs": ["chariots_core"],
     "werkzeug": ["chariots_core.server", "chariots_core.testing", "chariots_core.cli"],
     "yaml": ["chariots_core.app"],
-    "_typeshed": ["chariots_core.server"],
+    "_typeshed": ["chariots_core.server", "chariots_core.testing"],
+    # The kits that plugin authors subclass are tests.
+    "pytest": ["chariots_core.testing"],
+    "hypothesis": ["chariots_core.testing"],
+    "psutil": ["chariots_core.testing"],
 }
 
 #: What the core may never import: it looks at `sys.modules` where it must know.
