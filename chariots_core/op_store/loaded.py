@@ -1,21 +1,25 @@
 """
-Snapshots: pipelines as a process serves them, and as a run trains them.
+Snapshots: pipelines as a process serves them.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
-from chariots_core.errors import ChariotsError
-from chariots_core.op_store import policy, states
+from chariots_core.errors import ChariotsError, StoreUnavailable
+from chariots_core.op_store import states
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.policy import Part
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
-from chariots_core.pipelines.ops import BaseOp, LoadableOp
+from chariots_core.op_store.values import ActiveSet, OpVersion
+from chariots_core.pipelines.ops import BaseOp
+
+_log: Final = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -63,64 +67,74 @@ class Loaded:
         return self
 
 
-@attrs.frozen(kw_only=True)
-class TrainingRun:
+def from_set(client: BaseOpStoreClient, template: Template, active: ActiveSet) -> Loaded:
     """
-    What one run of a pipeline that trains works on.
+    A pipeline at its active set. What keeps it from being served is its error.
 
-    Attributes:
-        ops: leaf path to op; the trained ones are the run's own copies.
+    Raises:
+        StoreUnavailable: the store cannot be reached.
     """
+    ops, error = template.ops, None
+    try:
+        ops = states.restored(client, template, active.ops, without=template.trained)
+    except StoreUnavailable:
+        raise
+    except ChariotsError as failure:
+        error = failure
+    parts = states.parts_of(ops, active.ops)
+    error = error or states.check(client, template, parts)
+    if error is not None:
+        _log.warning("pipeline %r cannot be served: %s", template.name, error)
+    return with_trained(client, template, _made(template, active, ops, parts, error))
 
-    ops: Mapping[str, BaseOp]
-    _loaded: Loaded
-    _template: Template
-    _client: BaseOpStoreClient
 
-    def versions(self) -> Mapping[str, str]:
-        """
-        Name of each node to its version now: after the run, with what it trained.
-        """
-        now = {path: part.version for path, part in self._parts().items()}
-        return states.versions_as_text(self._template, now)
+def activated(client: BaseOpStoreClient, template: Template) -> Loaded:
+    """
+    A pipeline at its newest saved versions, which are its active set from now on.
 
-    def stage(self, *, job_id: str | None = None, attempt: int = 0) -> Manifest:
-        """
-        Put the bytes of what was trained, and say what would be published.
+    Raises:
+        VersionError: the versions were never validated together.
+        OpStoreError: the state of an op cannot be read.
+    """
+    stored = states.latest(client, template)
+    ops = states.restored(client, template, stored, without=template.trained)
+    parts = states.parts_of(ops, stored)
+    error = states.check(client, template, parts)
+    if error is not None:
+        raise error
+    active = client.activate(template.name, states.members(ops, stored))
+    return with_trained(client, template, _made(template, active, ops, parts, None))
 
-        The store knows nothing of it until the manifest is published.
-        """
-        parts = self._parts()
-        links = (policy.link_between(parts[up], parts[down]) for up, down in self._template.edges)
-        return Manifest(
-            pipeline=self._template.name,
-            job_id=job_id,
-            attempt=attempt,
-            saved=tuple(self._saved(parts)),
-            links=tuple(dict.fromkeys(links)),
-        )
 
-    def _parts(self) -> Mapping[str, Part]:
-        before = self._loaded.parts
-        return {
-            path: attrs.evolve(before[path], version=op.op_version)
-            if self._is_trained(path)
-            else before[path]
-            for path, op in self.ops.items()
-        }
+def with_trained(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Loaded:
+    """
+    The same, showing the versions that the next training starts from.
+    """
+    if not template.trained:
+        return loaded
+    known = states.newest_trained(client, template)
+    versions = {path: part.version for path, part in loaded.parts.items()}
+    for path in template.trained:
+        op = template.ops[path].name
+        if op in known:
+            versions[path] = known[op].version
+    return attrs.evolve(loaded, versions=states.versions_as_text(template, versions))
 
-    def _is_trained(self, path: str) -> bool:
-        op = self.ops[path]
-        return path in self._template.trained or (
-            isinstance(op, LoadableOp) and op.op_version != self._loaded.parts[path].version
-        )
 
-    def _saved(self, parts: Mapping[str, Part]) -> Iterator[SavedOp]:
-        trained = {op.name: op for path, op in self.ops.items() if self._is_trained(path)}
-        for op in trained.values():
-            yield states.described(self._client, op, trained=True)
-        others = {op.name: (parts[path], op) for path, op in self.ops.items()}
-        for name, (part, op) in others.items():
-            # stored versions are there already; links must not name what is not
-            if name not in trained and not (part.stateful and part.from_store):
-                yield states.described(self._client, op)
+def _made(
+    template: Template,
+    active: ActiveSet,
+    ops: Mapping[str, BaseOp],
+    parts: Mapping[str, Part],
+    error: ChariotsError | None,
+) -> Loaded:
+    versions = {path: part.version for path, part in parts.items()}
+    return Loaded(
+        generation=active.generation,
+        ops=ops,
+        versions=states.versions_as_text(template, versions),
+        trains=bool(template.trained),
+        error=error,
+        stored=active.ops,
+        parts=parts,
+    )

@@ -15,24 +15,21 @@ import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from types import MappingProxyType
 from typing import Final
 
 import attrs
 
 from chariots_core.errors import (
-    ArtifactCorrupt,
-    ChariotsError,
     PipelineNotFound,
     StoreUnavailable,
     VersionError,
 )
 from chariots_core.op_store import manifests, states
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.loaded import Loaded, TrainingRun
-from chariots_core.op_store.policy import Part
+from chariots_core.op_store.loaded import Loaded, activated, from_set, with_trained
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.values import ActiveSet, Manifest, OpVersion, SavedOp
+from chariots_core.op_store.training import TrainingRun, training_ops
+from chariots_core.op_store.values import ActiveSet, Manifest, SavedOp
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
 
@@ -181,46 +178,13 @@ class LoadedPipelines:
         """
         before = self._loaded.get(template.name)
         if before is None or before.generation != active.generation:
-            return self._from_set(template, active)
-        if before.error is None:
-            return before
+            return from_set(self._client, template, active)
         if isinstance(before.error, VersionError):
-            return attrs.evolve(before, error=states.check(self._client, template, before.parts))
-        return self._from_set(template, active)
-
-    def _from_set(self, template: Template, active: ActiveSet) -> Loaded:
-        ops, error = template.ops, None
-        try:
-            ops = states.restored(self._client, template, active.ops, without=template.trained)
-        except StoreUnavailable:
-            raise
-        except ChariotsError as failure:
-            error = failure
-        parts = states.parts_of(ops, active.ops)
-        error = error or states.check(self._client, template, parts)
-        if error is not None:
-            _log.warning("pipeline %r cannot be served: %s", template.name, error)
-        return self._made(template, active, ops, parts, error)
-
-    def _made(
-        self,
-        template: Template,
-        active: ActiveSet,
-        ops: Mapping[str, BaseOp],
-        parts: Mapping[str, Part],
-        error: ChariotsError | None,
-    ) -> Loaded:
-        return Loaded(
-            generation=active.generation,
-            ops=ops,
-            versions=states.versions_as_text(
-                template, {path: part.version for path, part in parts.items()}
-            ),
-            trains=bool(template.trained),
-            error=error,
-            stored=active.ops,
-            parts=parts,
-        )
+            error = states.check(self._client, template, before.parts)
+            before = attrs.evolve(before, error=error)
+        elif before.error is not None:
+            return from_set(self._client, template, active)
+        return with_trained(self._client, template, before)
 
     def _register(self, names: Iterable[str]) -> None:
         described: dict[str, SavedOp] = {}
@@ -247,7 +211,7 @@ class LoadedPipelines:
                 stack.enter_context(self._training_locks[op])
             loaded = self.get(name).check()
             yield TrainingRun(
-                ops=self._training_ops(template, loaded),
+                ops=training_ops(self._client, template, loaded),
                 loaded=loaded,
                 template=template,
                 client=self._client,
@@ -258,27 +222,7 @@ class LoadedPipelines:
         Ops for one run: copies of the trained ones, at the newest state that any
         run of this pipeline gave or anybody saved, and the others as they are served.
         """
-        return self._training_ops(self._template(name), self.get(name).check())
-
-    def _training_ops(self, template: Template, loaded: Loaded) -> Mapping[str, BaseOp]:
-        newest = self._client.newest(
-            template.trained_ops,
-            code={op: template.code[op] for op in template.trained_ops if op in template.code},
-            trained_by=template.name,
-        )
-        copies = states.copied({path: template.ops[path] for path in template.trained})
-        for op in {id(op): op for op in copies.values()}.values():
-            self._restore_for_training(op, newest.get(op.name))
-        return MappingProxyType({**loaded.ops, **copies})
-
-    def _restore_for_training(self, op: BaseOp, stored: OpVersion | None) -> None:
-        if stored is None or not states.fits(op, stored):
-            return
-        try:
-            states.restore(self._client, op, stored)
-        except ArtifactCorrupt as error:
-            # training is the way out of a lost artifact, so it must be open
-            _log.warning("op %r is trained from its fresh state: %s", op.name, error)
+        return training_ops(self._client, self._template(name), self.get(name).check())
 
     def publish(self, manifest: Manifest) -> bool:
         """
@@ -287,7 +231,9 @@ class LoadedPipelines:
         What a job trained is saved and valid from then on. What a run without
         a job trained is the pipeline's candidate until the pipeline is saved.
         """
-        return self._client.publish(manifest)
+        is_new = self._client.publish(manifest)
+        self._look_at = 0.0
+        return is_new
 
     # -- what clients ask for
 
@@ -306,14 +252,7 @@ class LoadedPipelines:
         template = self._template(name)
         with self._lock:
             self.open()
-            stored = states.latest(self._client, template)
-            ops = states.restored(self._client, template, stored, without=template.trained)
-            parts = states.parts_of(ops, stored)
-            error = states.check(self._client, template, parts)
-            if error is not None:
-                raise error
-            active = self._client.activate(name, states.members(ops, stored))
-            loaded = self._made(template, active, ops, parts, None)
+            loaded = activated(self._client, template)
             self._loaded = {**self._loaded, name: loaded}
             return loaded
 

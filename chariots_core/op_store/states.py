@@ -287,6 +287,15 @@ def latest(client: BaseOpStoreClient, template: Template) -> Mapping[str, OpVers
     return client.newest({op.name for op in template.ops.values()}, code=template.code)
 
 
+def newest_trained(client: BaseOpStoreClient, template: Template) -> Mapping[str, OpVersion]:
+    """
+    What the next training of a pipeline starts from, also where nobody saved it.
+    """
+    ops = template.trained_ops
+    code = {op: major for op, major in template.code.items() if op in ops}
+    return client.newest(ops, code=code, trained_by=template.name)
+
+
 def check(
     client: BaseOpStoreClient, template: Template, parts: Mapping[str, Part]
 ) -> VersionError | None:
