@@ -24,9 +24,26 @@ if TYPE_CHECKING:
 __all__ = ["WorkerPoolConformance"]
 
 
-def __getattr__(name: str) -> Any:
-    if name in __all__:
-        from chariots_core.testing.conformance import suite
+#: Modules whose assertions pytest shall explain.
+_TESTS = (
+    "capabilities",
+    "crash",
+    "execution",
+    "harness",
+    "recovery",
+    "shutdown",
+    "submit_lookup",
+    "training",
+)
 
-        return getattr(suite, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import pytest
+
+    pytest.register_assert_rewrite(*(f"{__name__}.{module}" for module in _TESTS))
+    from chariots_core.testing.conformance.suite import WorkerPoolConformance
+
+    globals()[name] = WorkerPoolConformance
+    return WorkerPoolConformance

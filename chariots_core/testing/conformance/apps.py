@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from chariots_core.app import App, AppSettings
 from chariots_core.jobs import JobRecord, JobStore
-from chariots_core.op_store import FileSaver, LocalOpStoreClient
+from chariots_core.op_store import LocalOpStoreClient
+from chariots_core.op_store.savers import FileSaver
 from chariots_core.pipelines import BaseOp, Node, Pipeline, ReservedNodes
 from chariots_core.testing.conformance import ops
 from chariots_core.testing.conformance.config import KitConfig, Trap

@@ -45,6 +45,7 @@ class KitConfig:
         grace: seconds that a stopping worker gives to its job; ``None``: the default.
         without: pipelines that this process does not know: an older deployment.
         trap: where this process is to be killed or stopped.
+        extra: for the reader of a module other than the kit's own.
     """
 
     name: str
@@ -55,6 +56,7 @@ class KitConfig:
     grace: float | None = None
     without: tuple[str, ...] = ()
     trap: Trap | None = None
+    extra: Mapping[str, Any] = attrs.field(factory=dict)
 
     def to_json(self) -> str:
         """

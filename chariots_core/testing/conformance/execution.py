@@ -101,6 +101,9 @@ class Execution(KitFixtures):
             "the job is handed back",
         )
         assert not deployment.fetch(record.id).status.is_final
+        # From here on the older worker is busy, so that the job needs no luck.
+        deployment.write()
+        deployment.started()
 
         worker()
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 
@@ -80,6 +80,12 @@ class Deployment:
         module: what a worker or web process is told to serve.
     """
 
+    #: what Python runs as the command line
+    launcher: ClassVar[Sequence[str]] = ("-m", "chariots_core.cli")
+
+    #: what the configuration of every process carries for another module than the kit's
+    extra: ClassVar[Mapping[str, Any]] = {}
+
     def __init__(
         self, *, worker_pool: Mapping[str, Any], folder: Path, bounds: Bounds, module: str = MODULE
     ) -> None:
@@ -91,6 +97,7 @@ class Deployment:
             worker_pool=worker_pool,
             op_store=str(folder / "ops"),
             lease=bounds.lease,
+            extra=self.extra,
         )
         self.processes: list[Process] = []
         self._jobs: list[str] = []
@@ -101,6 +108,12 @@ class Deployment:
     def app(self) -> KitApp:
         """
         The app, as the test's own process has it: it submits and looks up.
+        """
+        return self.build_app()
+
+    def build_app(self) -> KitApp:
+        """
+        Build it.
         """
         return build_app(self.config)
 
@@ -255,7 +268,7 @@ class Deployment:
         n: int = 1,
         *,
         arguments: Sequence[str] = (),
-        launcher: Sequence[str] = ("-m", "chariots_core.cli"),
+        launcher: Sequence[str] = (),
         **changes: Any,
     ) -> Workers:
         """
@@ -267,6 +280,7 @@ class Deployment:
             launcher: what Python runs.
             changes: of the configuration, for these processes only.
         """
+        launcher = launcher or self.launcher
         argv = [sys.executable, *launcher, "worker", f"{self.module}:app", *arguments]
         started = [self.process("worker", argv, **changes) for _ in range(n)]
         return Workers(started, ready=self.is_listed, timeout=self.bounds.deadline)

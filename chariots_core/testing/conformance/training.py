@@ -27,7 +27,7 @@ class Training(KitFixtures):
         """
         68: a training that ends well publishes one version.
         """
-        before = versions(deployment)
+        before = registered(deployment)
         worker()
         record = deployment.submit("train", deployment.task())
         deployment.gate().open()
@@ -43,7 +43,7 @@ class Training(KitFixtures):
         """
         68: a training whose worker is killed leaves no version; the next attempt leaves one.
         """
-        before = versions(deployment)
+        before = registered(deployment)
         killed = worker()
         record = deployment.submit("train", deployment.task(), max_attempts=2)
         deployment.started()
@@ -66,7 +66,7 @@ class Training(KitFixtures):
         """
         68: a training that slept through its lease adds no version to the retry's one.
         """
-        before = versions(deployment)
+        before = registered(deployment)
         sleeper = worker()
         record = deployment.submit("train", deployment.task(), max_attempts=2)
         deployment.started()
@@ -97,7 +97,7 @@ class Training(KitFixtures):
         """
         68: killed between commit and publication: the next tick, anywhere, publishes.
         """
-        before = versions(deployment)
+        before = registered(deployment)
         trap = deployment.trap("before_publish", signal.SIGKILL)
         killed = worker(trap=trap)
         record = deployment.submit("train", deployment.task())
@@ -116,6 +116,14 @@ class Training(KitFixtures):
         assert 1 == len(versions(deployment) - before)
         elsewhere.call("tick_for", seconds=0.2)
         assert 1 == len(versions(deployment) - before)
+
+
+def registered(deployment: Deployment) -> set[int]:
+    """
+    The same, once the app's first versions are there.
+    """
+    deployment.app.open()
+    return versions(deployment)
 
 
 def versions(deployment: Deployment) -> set[int]:

@@ -1,0 +1,194 @@
+"""
+Backends that are broken on purpose, each in one way: the kit has to notice.
+
+Workers serve ``tests.conformance.broken:app``; which fault it has, the
+configuration says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import attrs
+import pytest
+
+from chariots_core.errors import NotJSONError
+from chariots_core.jobs import Guard, JobRecord, JobStatus, JobStore, NewEvent
+from chariots_core.op_store import Manifest
+from chariots_core.testing.conformance import WorkerPoolConformance
+from chariots_core.testing.conformance.apps import KitApp
+from chariots_core.testing.conformance.config import KitConfig
+from chariots_core.testing.conformance.harness import Deployment
+from chariots_core.testing.conformance.store_proxy import StoreProxy
+from chariots_core.workers.contracts import JobInput, JobOutput
+
+
+class WithoutFencing(StoreProxy):
+    """
+    Whoever ran a job last may commit it: tokens are not compared.
+    """
+
+    def _compare_and_set(
+        self,
+        guard: Guard,
+        status: JobStatus,
+        changes: Mapping[str, Any],
+        events: Sequence[NewEvent],
+    ) -> JobRecord | None:
+        guard = attrs.evolve(guard, token=None, attempt=None)
+        return super()._compare_and_set(guard, status, changes, events)
+
+
+class WithoutLeases(StoreProxy):
+    """
+    A running job is believed alive for ever.
+    """
+
+    def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
+        found = super().due(job_id=job_id, limit=limit)
+        return [record for record in found if record.status is not JobStatus.running]
+
+
+class WithoutCounting(StoreProxy):
+    """
+    Attempts are not counted: each one is the first.
+    """
+
+    def claim_next(
+        self, *, backend: str, queues: Sequence[str], worker: str, lease: float
+    ) -> JobRecord | None:
+        record = super().claim_next(backend=backend, queues=queues, worker=worker, lease=lease)
+        if record is None:
+            return None
+        guard = Guard(job_id=record.id, status=JobStatus.running, token=record.token)
+        return self.inside.compare_and_set(guard, None, {"attempt": 1})
+
+
+class LateQueued(StoreProxy):
+    """
+    A reader sometimes sees a job that is done as queued once more.
+    """
+
+    reads = 0
+
+    def get(self, job_id: str) -> JobRecord:
+        record = super().get(job_id)
+        self.reads += 1
+        if record.status is JobStatus.done and self.reads % 50 == 0:
+            return attrs.evolve(record, status=JobStatus.queued)
+        return record
+
+
+class DoneBeforeResult(StoreProxy):
+    """
+    A reader sometimes sees that a job is done before it can see the result.
+    """
+
+    reads = 0
+
+    def get(self, job_id: str) -> JobRecord:
+        record = super().get(job_id)
+        self.reads += 1
+        if record.status is JobStatus.done and self.reads % 50 == 0:
+            return attrs.evolve(record, value_json=None)
+        return record
+
+
+STORES: Mapping[str, type[StoreProxy]] = {
+    "without fencing": WithoutFencing,
+    "without leases": WithoutLeases,
+    "without counting": WithoutCounting,
+    "late queued": LateQueued,
+    "done before result": DoneBeforeResult,
+}
+
+
+class BrokenApp(KitApp):
+    """
+    The kit's app with one fault.
+    """
+
+    def __init__(self, config: KitConfig) -> None:
+        super().__init__(config)
+        self.fault = str(config.extra["fault"])
+        broken = STORES.get(self.fault)
+        if broken is not None:
+            self._break_store(broken)
+
+    def execute_job(self, job: JobInput) -> JobOutput:
+        try:
+            output = super().execute_job(job)
+        except NotJSONError:
+            if self.fault != "swallowed result":
+                raise
+            return JobOutput(value_json='"unserializable return value"')
+        if self.fault == "published by the attempt" and output.manifest_json is not None:
+            self.op_store.publish(Manifest.from_json(output.manifest_json))
+        return output
+
+    def _break_store(self, broken: type[StoreProxy]) -> None:
+        pool, make = self.workers, self.workers.create_job_store
+
+        def create_job_store(app: str) -> JobStore:
+            return broken(make(app))
+
+        pool.create_job_store = create_job_store  # type: ignore[method-assign]
+
+
+class BrokenDeployment(Deployment):
+    """
+    Every process, the test's own included, has the fault.
+    """
+
+    def build_app(self) -> BrokenApp:
+        return BrokenApp(self.config)
+
+
+class BrokenBackend(WorkerPoolConformance):
+    """
+    The kit on a broken backend; a subclass names the fault.
+    """
+
+    fault: ClassVar[str]
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def settings(cls, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+        """
+        The backend below the fault.
+        """
+        store = tmp_path_factory.mktemp("store") / "jobs.db"
+        return {"backend": "local", "url": f"sqlite:///{store}"}
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def time_scale(cls) -> float:
+        """
+        What does not come is not waited for as long as what is slow.
+        """
+        return 0.4
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def deployment_type(cls) -> type[Deployment]:
+        """
+        Deployments with the fault.
+        """
+        return type("Faulty", (BrokenDeployment,), {"extra": {"fault": cls.fault}})
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def kit_module(cls) -> str:
+        """
+        This module.
+        """
+        return __name__
+
+
+def __getattr__(name: str) -> Any:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    made = BrokenApp(KitConfig.from_environment())
+    globals()[name] = made
+    return made
