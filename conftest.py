@@ -27,7 +27,8 @@ def _enter(namespace: dict[str, Any]) -> None:
     Examples write where they like, in a folder of their own.
     """
     namespace["_folder"] = tempfile.TemporaryDirectory(prefix="chariots-docs-")
-    os.chdir(namespace["_folder"].name)
+    namespace["tmp_path"] = Path(namespace["_folder"].name)
+    os.chdir(namespace["tmp_path"])
 
 
 def _leave(namespace: dict[str, Any]) -> None:
@@ -49,6 +50,8 @@ markdown = Sybil(
 docstrings = Sybil(
     parsers=[DocTestParser(optionflags=OPTIONS), RestSkipParser()],
     patterns=["chariots_core/**/*.py"],
+    setup=_enter,
+    teardown=_leave,
 )
 
 pytest_collect_file = (markdown + docstrings).pytest()
