@@ -77,20 +77,32 @@ def take_over_signals() -> None:
     for number in signal.valid_signals():
         if callable(signal.getsignal(number)):
             signal.signal(number, signal.SIG_DFL)
-    ignore = _ignore_in(os.getpid())
-    signal.signal(signal.SIGTERM, ignore)
-    signal.signal(signal.SIGINT, ignore)
+    _ignore_stop_signals()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, signal.valid_signals())
 
 
-def _ignore_in(pid: int) -> Callable[[int, object], None]:
+def _ignore_stop_signals() -> None:
+    """
+    Ignore SIGTERM and SIGINT in this process, and in no other that comes from it.
+    """
+    pid = os.getpid()
+
     # Not SIG_IGN, which programs that a job starts would inherit.
-    def handle(number: int, _frame: object) -> None:
+    def ignore(number: int, _frame: object) -> None:
         if os.getpid() != pid:
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
 
-    return handle
+    def set_all(handler: Callable[[int, object], None] | signal.Handlers) -> None:
+        if os.getpid() == pid and threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, handler)
+
+    set_all(ignore)
+    # A copy forgets a signal that meets a handler of Python's in its first moments.
+    os.register_at_fork(
+        before=lambda: set_all(signal.SIG_DFL), after_in_parent=lambda: set_all(ignore)
+    )
 
 
 def flush_output() -> None:

@@ -91,6 +91,8 @@ def _make_runner(app: FunctionApp) -> Iterator[MakeRunner]:
     def make(**settings: Any) -> JobRunner:
         chosen = RunnerSettings(**{"start_method": "fork", **settings})
         runners.append(JobRunner(app, worker_id="worker-1", settings=chosen))
+        # Before the test starts threads of its own.
+        runners[-1].prepare()
         return runners[-1]
 
     yield make

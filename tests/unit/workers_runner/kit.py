@@ -302,6 +302,25 @@ def run_program(value: list[str], job: JobInput) -> int:
     return program.wait(10)
 
 
+def stop_a_fork(value: Any, job: JobInput) -> int:
+    """
+    Ask a copy of this process to stop, as `multiprocessing` does.
+    """
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(60)
+        os._exit(0)
+    os.kill(pid, signal.SIGTERM)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def shell_and_sleep(value: str, job: JobInput) -> None:
+    """
+    Start a program of a program, note the pid of the inner one, and sleep.
+    """
+    subprocess.run(["sh", "-c", f"sleep 300 & echo $! > {value}; wait"], check=False)
+
+
 def echo(value: Any, job: JobInput) -> Any:
     return value
 
@@ -315,7 +334,8 @@ PIPELINES: dict[str, PipelineFunction] = {
     for function in (
         close_everything, echo, facts, fail, fail_until, fork_inside, grow, hold_gil, kill_self,
         leave, ledger, mark_and_sleep, not_json, nothing, pid, pollute, raise_base, recurse, report,
-        report_much, run_program, say, say_and_sleep, segfault, shout, sleep, spawn_program,
+        report_much, run_program, say, say_and_sleep, segfault, shell_and_sleep, shout, sleep,
+        spawn_program, stop_a_fork,
         suicide_until, too_much_memory,
     )
 }  # fmt: skip
