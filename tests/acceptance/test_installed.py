@@ -79,7 +79,7 @@ def serving(installed: Installed, folder: Path) -> Iterator[str]:
         wait_until(
             lambda: port_open("127.0.0.1", port) or server.poll() is not None,
             30,
-            lambda: log.read_text(),
+            log.read_text,
         )
         yield f"http://127.0.0.1:{port}"
     finally:
