@@ -177,7 +177,8 @@ class SqlJobStore(QueueJobStore):
         return rows.event_from(found[0])
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[JobEvent]:
-        check_job_id(job_id)
+        if not is_job_id(job_id):
+            return []
         parameters = {"app": self.app, "id": job_id, "after": after, "limit": limit}
         return [rows.event_from(row) for row in self._read(self._statements.events, parameters)]
 

@@ -1,0 +1,182 @@
+"""
+Submission: what is written first, and what a repeated request gets.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from chariots_core.errors import IdempotencyMismatch
+from chariots_core.jobs.lifecycle import claim
+from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.store import (
+    IdempotencyKey,
+    JobQuery,
+    JobStore,
+)
+from chariots_core.testing.job_store_contract.harness import (
+    StoreHarness,
+    StoreTests,
+    near,
+    new_job,
+    queued,
+    told,
+)
+
+
+class CreationContract(StoreTests):
+    """
+    A request makes one job.
+    """
+
+    def test_new_job_is_queued(self, store: JobStore) -> None:
+        """
+        (9) A new job reads as queued at once, with what was asked and the store's times.
+        """
+        job = new_job(
+            queue="q",
+            priority=3,
+            max_attempts=4,
+            retry_delay=1.5,
+            timeout=9.0,
+            queue_timeout=60.0,
+            result_ttl=100.0,
+            resend_after=5.0,
+            input_ref="ref",
+        )
+        record = store.create(job).record
+
+        asked = ("id", "pipeline", "backend", "queue", "priority", "max_attempts", "retry_delay",
+                 "timeout", "queue_timeout", "result_ttl", "resend_after", "input_json",
+                 "input_ref")  # fmt: skip
+        assert {name: getattr(job, name) for name in asked} == {
+            name: getattr(record, name) for name in asked
+        }
+        assert (JobStatus.queued, None, "app") == (record.status, record.reason, record.app)
+        assert (0, 0, 1, False) == (
+            record.attempt,
+            record.token,
+            record.generation,
+            record.cancel_requested,
+        )
+        assert record.queued_at is not None
+        assert record.queued_at - record.created_at < timedelta(seconds=1)
+        assert record.queue_expires_at is not None
+        assert near(60.0, (record.queue_expires_at - record.created_at).total_seconds())
+        assert record.resend_at is not None
+        assert near(5.0, (record.resend_at - record.created_at).total_seconds())
+
+    def test_answer_is_the_record(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (12, 13) Any handle reads what the creation returned, as often as it likes.
+        """
+        record = store.create(new_job()).record
+
+        other = harness.open("app")
+        assert [record, record, record] == [store.get(record.id), *(
+            other.get(record.id) for _ in range(2)
+        )]  # fmt: skip
+
+    def test_delayed_job_is_deferred(self, store: JobStore) -> None:
+        """
+        A job with a delay is deferred and scheduled, and has not been handed over.
+        """
+        record = store.create(new_job(delay=50.0, queue_timeout=10.0, resend_after=5.0)).record
+
+        assert (JobStatus.deferred, Reason.SCHEDULED) == (record.status, record.reason)
+        assert (0, None, None) == (record.generation, record.queued_at, record.resend_at)
+        assert record.due_at is not None
+        assert record.queue_expires_at is not None
+        assert near(50.0, (record.due_at - record.created_at).total_seconds())
+        assert near(60.0, (record.queue_expires_at - record.created_at).total_seconds())
+
+    def test_creation_is_an_event(self, store: JobStore) -> None:
+        """
+        The first event of a job is its creation.
+        """
+        record = queued(store)
+
+        assert [("state", JobStatus.queued, None, 0)] == told(store, record.id)
+
+    def test_order_of_submission(self, store: JobStore) -> None:
+        """
+        The running number grows with every job.
+        """
+        numbers = [queued(store).seq for _ in range(5)]
+
+        assert sorted(set(numbers)) == numbers
+
+    def test_same_id_twice(self, store: JobStore) -> None:
+        """
+        (16) The same request under the same id makes one job.
+        """
+        job = new_job()
+        first, second = store.create(job), store.create(job)
+
+        assert (False, True) == (first.replayed, second.replayed)
+        assert first.record == second.record
+        assert 1 == len(store.events(job.id))
+
+    def test_same_id_after_the_job_has_moved_on(self, store: JobStore) -> None:
+        """
+        A repeated submission returns the job as it is now.
+        """
+        job = new_job()
+        store.create(job)
+        running = claim(store, job.id, worker="w", lease=10.0)
+
+        assert running == store.create(job).record
+
+    @pytest.mark.parametrize(
+        "other", [{"pipeline": "q"}, {"input_json": "[2]"}, {"priority": 1}, {"queue": "z"}]
+    )
+    def test_same_id_for_another_request(self, store: JobStore, other: dict[str, Any]) -> None:
+        """
+        An id that names another request is refused, and the first job stays.
+        """
+        record = queued(store)
+
+        with pytest.raises(IdempotencyMismatch, match=record.id):
+            store.create(new_job(id=record.id, **other))
+        assert record == store.get(record.id)
+
+    def test_equal_inputs_are_two_jobs(self, store: JobStore) -> None:
+        """
+        (15) Two submissions of one input are two jobs.
+        """
+        assert queued(store).id != queued(store).id
+
+    def test_idempotency_key(self, store: JobStore) -> None:
+        """
+        A key that comes back with the same request returns the first job.
+        """
+        key = IdempotencyKey(key="k", digest="d")
+        first = store.create(new_job(), idempotency=key)
+        second = store.create(new_job(), idempotency=key)
+
+        assert (False, True) == (first.replayed, second.replayed)
+        assert first.record == second.record
+        assert 1 == len(store.list_jobs(JobQuery()))
+
+    def test_idempotency_key_for_another_request(self, store: JobStore) -> None:
+        """
+        A key that comes back with another request is refused by its name.
+        """
+        store.create(new_job(), idempotency=IdempotencyKey(key="k", digest="d"))
+
+        with pytest.raises(IdempotencyMismatch, match="'k'"):
+            store.create(new_job(), idempotency=IdempotencyKey(key="k", digest="e"))
+        assert 1 == len(store.list_jobs(JobQuery()))
+
+    def test_idempotency_key_of_another_app(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        Two apps may use one key for two requests.
+        """
+        key = IdempotencyKey(key="k", digest="d")
+        first = store.create(new_job(), idempotency=key)
+        second = harness.open("other").create(new_job(), idempotency=key)
+
+        assert (False, False) == (first.replayed, second.replayed)

@@ -1,0 +1,118 @@
+"""
+What the contract's tests stand on: a store, and a clock that can be moved.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from typing import Any, Protocol, TypeVar
+
+import pytest
+
+from chariots_core.jobs.lifecycle import claim
+from chariots_core.jobs.record import JobRecord, NewJob
+from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.store import Guard, JobStore
+
+T = TypeVar("T")
+
+
+class StoreHarness(Protocol):
+    """
+    Empty storage, the handles on it, and its clock.
+    """
+
+    @abstractmethod
+    def open(self, app: str = "app") -> JobStore:
+        """
+        A new handle on the jobs of *app*.
+        """
+
+    @abstractmethod
+    def advance(self, seconds: float) -> None:
+        """
+        Move the store's clock forward, for every handle and process.
+        """
+
+
+class StoreTests:
+    """
+    The fixtures of every part of the contract.
+    """
+
+    @pytest.fixture
+    def harness(self) -> StoreHarness:
+        """
+        To be given by the subclass.
+        """
+        raise TypeError(f"{type(self).__name__} needs a fixture 'harness': see StoreHarness")
+
+    @pytest.fixture
+    def store(self, harness: StoreHarness) -> JobStore:
+        """
+        A handle on the jobs of the app ``app``.
+        """
+        return harness.open("app")
+
+
+def new_job(**options: Any) -> NewJob:
+    """
+    A job of the pipeline ``p``.
+    """
+    return NewJob(**{"pipeline": "p", "backend": "b", "input_json": "[1]", **options})
+
+
+def queued(store: JobStore, **options: Any) -> JobRecord:
+    """
+    A job that has just been written.
+    """
+    return store.create(new_job(**options)).record
+
+
+def started(store: JobStore, lease: float = 30.0, **options: Any) -> JobRecord:
+    """
+    A job that has just been claimed.
+    """
+    record = claim(store, queued(store, **options).id, worker="w1", lease=lease)
+    assert record is not None
+    return record
+
+
+def together(n: int, act: Callable[[int], T]) -> list[T]:
+    """
+    What *act* returns to each of *n* threads that call it at the same moment.
+    """
+    barrier = Barrier(n)
+
+    def one(number: int) -> T:
+        barrier.wait(10.0)
+        return act(number)
+
+    with ThreadPoolExecutor(n) as pool:
+        return list(pool.map(one, range(n)))
+
+
+def near(expected: float, found: float) -> bool:
+    """
+    Whether two times in seconds are the same but for the time a test takes.
+    """
+    return abs(expected - found) < 1.0
+
+
+def as_it_is(record: JobRecord) -> Guard:
+    """
+    A guard on a record's status only.
+    """
+    return Guard(job_id=record.id, status=record.status)
+
+
+def told(store: JobStore, job_id: str) -> list[tuple[str, JobStatus, str | None, int]]:
+    """
+    The events of a job, without their times.
+    """
+    return [
+        (event.kind, event.status, event.reason, event.attempt) for event in store.events(job_id)
+    ]

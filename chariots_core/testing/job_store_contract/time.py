@@ -1,0 +1,224 @@
+"""
+What time does: conditions, what is due, and what is forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from chariots_core.errors import JobNotFound
+from chariots_core.jobs.lifecycle import claim, complete, fail, mark_published
+from chariots_core.jobs.record import JobRecord, WorkerRecord
+from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.store import Guard, IdempotencyKey, JobQuery, JobStore, When
+from chariots_core.testing.job_store_contract.harness import (
+    StoreHarness,
+    StoreTests,
+    new_job,
+    queued,
+    started,
+)
+
+#: Each condition of time: a job for which it holds after ten seconds, not before.
+CONDITIONS: dict[When, Callable[[JobStore], JobRecord]] = {
+    When.lease_expired: lambda store: started(store, lease=10.0),
+    When.due: lambda store: queued(store, delay=10.0),
+    When.resend_due: lambda store: queued(store, resend_after=10.0),
+    When.queue_expired: lambda store: queued(store, queue_timeout=10.0),
+}
+
+
+class TimeContract(StoreTests):
+    """
+    Time is the store's own, and nothing is early.
+    """
+
+    def test_clock(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        The store's clock is aware, near this machine's, and moves on.
+        """
+        first = store.now()
+        harness.advance(3600.0)
+
+        assert timedelta(0) == first.utcoffset()
+        assert abs(datetime.now(UTC) - first) < timedelta(seconds=60)
+        assert timedelta(seconds=3600) <= store.now() - first < timedelta(seconds=3660)
+
+    @pytest.mark.parametrize("when", CONDITIONS, ids=lambda when: when.name)
+    def test_condition_of_time(self, harness: StoreHarness, store: JobStore, when: When) -> None:
+        """
+        A guard with a condition of time holds from that time on, and not before.
+        """
+        record = CONDITIONS[when](store)
+        guard = Guard(job_id=record.id, status=record.status, when=when)
+        harness.advance(8.0)
+        early = store.compare_and_set(guard, JobStatus.failed)
+        harness.advance(2.1)
+
+        assert early is None
+        assert store.compare_and_set(guard, JobStatus.failed) is not None
+
+    @pytest.mark.parametrize("when", CONDITIONS, ids=lambda when: when.name)
+    def test_due(self, harness: StoreHarness, store: JobStore, when: When) -> None:
+        """
+        (69) A job is due from its time on, in the list of all and when asked for alone.
+        """
+        record = CONDITIONS[when](store)
+        bystander = queued(store)
+        harness.advance(8.0)
+        early = (*store.due(), *store.due(job_id=record.id))
+        harness.advance(2.1)
+
+        assert () == early
+        assert [record.id] == [found.id for found in store.due()]
+        assert [record.id] == [found.id for found in store.due(job_id=record.id)]
+        assert [] == list(store.due(job_id=bystander.id))
+
+    @pytest.mark.parametrize("when", CONDITIONS, ids=lambda when: when.name)
+    def test_settled_is_not_due(self, harness: StoreHarness, store: JobStore, when: When) -> None:
+        """
+        A job that is over is due for nothing any more.
+        """
+        record = CONDITIONS[when](store)
+        harness.advance(11.0)
+        store.compare_and_set(
+            Guard(job_id=record.id, status=record.status), JobStatus.failed, {"reason": "r"}
+        )
+
+        assert [] == list(store.due())
+
+    def test_startable(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        A job cannot be claimed once its time in the queue is over.
+        """
+        in_time, too_late = (queued(store, queue_timeout=10.0) for _ in range(2))
+        harness.advance(8.0)
+        first = claim(store, in_time.id, worker="w", lease=30.0)
+        harness.advance(2.1)
+
+        assert first is not None
+        assert claim(store, too_late.id, worker="w", lease=30.0) is None
+
+    def test_unpublished_is_due(self, store: JobStore) -> None:
+        """
+        (68) A job that trained something is due until it is marked as published.
+        """
+        done = complete(store, started(store), value_json="1", manifest_json='{"m":1}')
+        before = store.due()
+        mark_published(store, done)
+
+        assert [(done.id, '{"m":1}')] == [(found.id, found.manifest_json) for found in before]
+        assert [] == list(store.due())
+
+    def test_due_is_bounded(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        No more jobs are returned than asked for, the longest due first.
+        """
+        ids = []
+        for _ in range(3):
+            ids.append(started(store, lease=1.0).id)
+            harness.advance(1.0)
+        harness.advance(1.0)
+
+        assert ids[:2] == [found.id for found in store.due(limit=2)]
+
+    # -- forgetting
+
+    def test_final_jobs_are_forgotten(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (57) A final job is readable for its time and then not found, with its events.
+        """
+        done = complete(store, started(store, result_ttl=10.0), value_json="1")
+        failed = fail(store, started(store, result_ttl=10.0), reason="r", retryable=False)
+        longer = complete(store, started(store, result_ttl=30.0), value_json="1")
+        harness.advance(8.0)
+        assert 0 == store.expire()
+        assert done == store.get(done.id)
+        harness.advance(2.1)
+
+        assert 2 == store.expire()
+        assert 0 == store.expire()
+        for record in (done, failed):
+            with pytest.raises(JobNotFound):
+                store.get(record.id)
+            assert [] == list(store.events(record.id))
+        assert longer == store.get(longer.id)
+        assert 3 == len(store.events(longer.id))
+
+    def test_forgotten_before_anybody_clears_up(
+        self, harness: StoreHarness, store: JobStore
+    ) -> None:
+        """
+        A final job whose time is over is not found, even if nothing has deleted it.
+        """
+        done = complete(store, started(store, result_ttl=10.0), value_json="1")
+        harness.advance(10.1)
+
+        with pytest.raises(JobNotFound):
+            store.get(done.id)
+        assert [] == list(store.list_jobs(JobQuery()))
+
+    def test_forgetting_is_bounded(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        No more jobs are forgotten at once than asked for.
+        """
+        for _ in range(3):
+            complete(store, started(store, result_ttl=1.0), value_json="1")
+        harness.advance(2.0)
+
+        assert (2, 1, 0) == (store.expire(limit=2), store.expire(limit=2), store.expire(limit=2))
+
+    def test_unfinished_jobs_are_kept(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (57) A queued, deferred or running job never ends by the time of its result.
+        """
+        kept = {
+            queued(store, result_ttl=1.0).id,
+            queued(store, result_ttl=1.0, delay=5.0).id,
+            started(store, result_ttl=1.0).id,
+        }
+        harness.advance(1000.0)
+
+        assert 0 == store.expire()
+        assert kept == {record.id for record in store.list_jobs(JobQuery())}
+
+    def test_unpublished_jobs_are_kept(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (68) A job whose models are not published is kept beyond its time.
+        """
+        done = complete(store, started(store, result_ttl=1.0), value_json="1", manifest_json="{}")
+        harness.advance(10.0)
+
+        assert 0 == store.expire()
+        assert done == store.get(done.id)
+        mark_published(store, done)
+        assert 1 == store.expire()
+
+    def test_forgotten_names_are_free(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        The id and the key of a forgotten job can be used for another request.
+        """
+        key = IdempotencyKey(key="k", digest="d")
+        first = store.create(new_job(result_ttl=1.0), idempotency=key).record
+        running = claim(store, first.id, worker="w", lease=9.0)
+        assert running is not None
+        complete(store, running, value_json="1")
+        harness.advance(2.0)
+
+        again = store.create(new_job(id=first.id, pipeline="q"), idempotency=key)
+        assert (False, "q") == (again.replayed, again.record.pipeline)
+
+    def test_dead_workers_are_cleared_up(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        Forgetting jobs does not touch workers that live.
+        """
+        complete(store, started(store, result_ttl=1.0), value_json="1")
+        store.beat(WorkerRecord(id="lives", backend="b"), ttl=60.0)
+        store.beat(WorkerRecord(id="died", backend="b"), ttl=1.0)
+        harness.advance(2.0)
+        store.expire()
+
+        assert ["lives"] == [worker.id for worker in store.workers()]
