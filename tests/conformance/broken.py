@@ -7,6 +7,7 @@ configuration says.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -117,6 +118,9 @@ class BrokenApp(KitApp):
             self._break_store(broken)
 
     def execute_job(self, job: JobInput) -> JobOutput:
+        if self.fault == "orphans":
+            # Takes back the child's wish to die with its parent.
+            ctypes.CDLL(None).prctl(1, 0)
         try:
             output = super().execute_job(job)
         except NotJSONError:

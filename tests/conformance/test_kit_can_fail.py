@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.slow]
 #: What is broken, and the test that has to say so.
 CAUGHT = (
     ("without fencing", "test_36_a_worker_that_slept_through_its_lease_commits_nothing"),
+    ("orphans", "test_31_the_supervising_process_is_killed"),
     ("without leases", "test_32_the_whole_worker_is_killed"),
     ("without counting", "test_33_poison_ends_and_others_keep_flowing"),
     ("late queued", "test_19_a_quick_job_never_reads_as_queued_after_done"),

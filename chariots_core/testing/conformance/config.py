@@ -41,8 +41,6 @@ class KitConfig:
         worker_pool: what ``worker_pool=`` gets: the backend's name and options.
         op_store: the folder of the op store.
         lease: seconds for which a running job is believed alive without news.
-        isolation: how a worker runs an op; ``None``: the default.
-        grace: seconds that a stopping worker gives to its job; ``None``: the default.
         without: pipelines that this process does not know: an older deployment.
         trap: where this process is to be killed or stopped.
         extra: for the reader of a module other than the kit's own.
@@ -52,8 +50,6 @@ class KitConfig:
     worker_pool: Mapping[str, Any]
     op_store: str
     lease: float = 1.0
-    isolation: str | None = None
-    grace: float | None = None
     without: tuple[str, ...] = ()
     trap: Trap | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)

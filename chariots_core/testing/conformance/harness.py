@@ -267,7 +267,8 @@ class Deployment:
         self,
         n: int = 1,
         *,
-        arguments: Sequence[str] = (),
+        isolation: str | None = None,
+        grace: float | None = None,
         launcher: Sequence[str] = (),
         **changes: Any,
     ) -> Workers:
@@ -276,12 +277,15 @@ class Deployment:
 
         Args:
             n: how many.
-            arguments: more of the command's own.
+            isolation: how they run an op; ``None``: the default.
+            grace: seconds that they give to a job when they stop; ``None``: the default.
             launcher: what Python runs.
             changes: of the configuration, for these processes only.
         """
-        launcher = launcher or self.launcher
-        argv = [sys.executable, *launcher, "worker", f"{self.module}:app", *arguments]
+        command = [*(launcher or self.launcher), "worker", f"{self.module}:app"]
+        options = {"lease": self.bounds.lease, "isolation": isolation, "grace": grace}
+        given = [f"--{name}={value}" for name, value in options.items() if value is not None]
+        argv = [sys.executable, *command, *given]
         started = [self.process("worker", argv, **changes) for _ in range(n)]
         return Workers(started, ready=self.is_listed, timeout=self.bounds.deadline)
 

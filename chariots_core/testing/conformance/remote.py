@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import attrs
 
-from chariots_core.jobs import NewJob
+from chariots_core.jobs import NewJob, new_job_id
 from chariots_core.testing.conformance.config import KitConfig
 from chariots_core.testing.conformance.processes import Process
 
@@ -108,9 +108,9 @@ class Desk:
         self.app.job_store.ping()
         return self.app.name
 
-    def submit(self, pipeline: str, value: Any, job_id: str) -> Any:
+    def submit(self, pipeline: str, value: Any, job_id: str = "") -> Any:
         pool = self.app.workers
-        text = json.dumps(value)
+        text, job_id = json.dumps(value), job_id or new_job_id()
         job = NewJob(id=job_id, pipeline=pipeline, backend=pool.name, input_json=text)
         return as_plain(pool.submit_job(job))
 

@@ -126,6 +126,21 @@ class SubmitLookup(KitFixtures):
         finally:
             elsewhere.close()
 
+    def test_12_two_processes_tell_the_same_of_all_jobs(self, serving: Deployment) -> None:
+        """
+        12: of 50 jobs that two processes submit in turn, each tells what the other tells.
+        """
+        both = [serving.remote(), serving.remote()]
+        try:
+            jobs = [both[n % 2].call("submit", pipeline="echo", value=n)["id"] for n in range(50)]
+            assert list(range(50)) == [serving.done(job_id) for job_id in jobs]
+            for job_id in jobs:
+                first, second = [elsewhere.call("fetch", job_id=job_id) for elsewhere in both]
+                assert first == second
+        finally:
+            for elsewhere in both:
+                elsewhere.close()
+
     def test_13_looking_up_changes_nothing(self, serving: Deployment) -> None:
         """
         13: look-up of a finished job may be repeated, and leaves no trace.
