@@ -181,7 +181,7 @@ class PluginManager:
         record = self._pluggy.hook.chariots_lookup_job(pool=pool, job_id=job_id)
         if not isinstance(record, JobRecord):
             raise BackendBroken(
-                f"hook chariots_lookup_job gave a {type(record).__name__} for job {job_id!r}: "
+                f"hook chariots_lookup_job gave {_kind(record)} for job {job_id!r}: "
                 f"a plugin must return a JobRecord, or None for 'not mine'",
                 backend=pool.name,
             )
@@ -243,7 +243,7 @@ class PluginManager:
         )
         if not isinstance(pool, BaseWorkerPool):
             raise BackendBroken(
-                f"backend {name!r} made a {type(pool).__name__} where a BaseWorkerPool is due: "
+                f"backend {name!r} made {_kind(pool)} where a BaseWorkerPool is due: "
                 f"correct its hook chariots_create_worker_pool",
                 backend=name,
             )
@@ -307,7 +307,7 @@ def _info(plugin: object, entry: PluginEntry) -> BackendInfo | None:
     info = _guarded(found[0].function, f"{entry} failed to describe itself", backend=entry.name)
     if not isinstance(info, BackendInfo):
         raise BackendBroken(
-            f"{entry} described itself by a {type(info).__name__} where a BackendInfo is due",
+            f"{entry} described itself by {_kind(info)} where a BackendInfo is due",
             backend=entry.name,
         )
     if info.contract_version != hookspecs.CONTRACT_VERSION:
@@ -353,6 +353,10 @@ def _read_spec(spec: object) -> tuple[str, Mapping[str, Any]]:
         raise BackendMisconfigured(
             "worker_pool must be a pool, a backend's name (letters, digits, '_', '.', '-'), "
             "or a mapping with the name under 'backend'; "
-            f"got a {type(spec).__name__} without such a name"
+            f"got {_kind(spec)} without such a name"
         )
     return name, options
+
+
+def _kind(value: object) -> str:
+    return "None" if value is None else f"an object of type {type(value).__name__!r}"

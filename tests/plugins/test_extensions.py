@@ -1,0 +1,151 @@
+"""
+Plugins that are no backends: loaded where installed, disabled by name, harmless when broken.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.plugins.distributions import install, plugin, run_python
+from tests.support import ROOT
+
+OBSERVER = """
+    from chariots_core.workers import hookimpl
+
+    seen = []
+
+
+    @hookimpl
+    def chariots_job_event(app, event_name, record):
+        seen.append([app, event_name, record.pipeline])
+"""
+
+WRAPPER = """
+    from chariots_core.workers import hookimpl
+
+    seen = []
+
+
+    @hookimpl(wrapper=True)
+    def chariots_execute_pipeline(pool, request):
+        seen.append(["before", pool.name, request.queue])
+        result = yield
+        seen.append(["after", pool.name, request.queue])
+        return result
+
+
+    @hookimpl(wrapper=True)
+    def chariots_lookup_job(job_id):
+        record = yield
+        seen.append(["looked up", record.pipeline])
+        return record
+"""
+
+SUBMIT = f"""
+    import json, sys
+    sys.path.insert(0, {str(ROOT)!r})
+    from pathlib import Path
+    from tests.local.app import local_app
+
+    app = local_app(Path.cwd())
+    app.pool.fetch_job(app.pool.execute_pipeline_async("echo", "1"))
+    seen = {{name: getattr(sys.modules.get(name), "seen", None) for name in ("ext_sees", "ext_wraps")}}
+    print(json.dumps({{"seen": seen, "problems": dict(app.plugins.problems)}}))
+"""
+
+
+@pytest.fixture(name="extended", scope="session")
+def _extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A folder with an observer, a wrapper, and two broken plugins.
+    """
+    plugins = [
+        plugin("sees", "ext_sees", OBSERVER),
+        plugin("wraps", "ext_wraps", WRAPPER),
+        plugin("unimportable", "ext_unimportable", "import a_library_that_is_not_there"),
+        plugin("misspelt", "ext_misspelt", OBSERVER.replace("job_event", "jobs_event")),
+    ]
+    work = tmp_path_factory.mktemp("wheels")
+    return install(plugins, tmp_path_factory.mktemp("extended") / "site", work)
+
+
+def submit(extended: Path, cwd: Path, **env: str) -> dict[str, Any]:
+    """
+    What the plugins see of one job that is submitted and looked up.
+    """
+    return run_python(SUBMIT, site=extended, cwd=cwd, env=env)
+
+
+def test_observer_and_wrapper_are_used(extended: Path, tmp_path: Path) -> None:
+    """
+    Installed observers and wrappers work without being named, around hand-over and look-up.
+    """
+    seen = submit(extended, tmp_path)["seen"]
+
+    assert [["plain", "queued", "echo"]] == seen["ext_sees"]
+    assert [
+        ["before", "local", "default"],
+        ["after", "local", "default"],
+        ["looked up", "echo"],
+    ] == seen["ext_wraps"]
+
+
+def test_broken_plugins_are_left_out(extended: Path, tmp_path: Path) -> None:
+    """
+    Broken plugins are left out, each with one warning that names it and its fault.
+    """
+    found = submit(extended, tmp_path)
+
+    assert 2 == len(found["problems"])
+    for words in (
+        ["'unimportable'", "ext-unimportable", "a_library_that_is_not_there"],
+        ["'misspelt'", "ext-misspelt", "did you mean 'chariots_job_event'?"],
+    ):
+        told = [text for text in found["problems"].values() if all(w in text for w in words)]
+        assert 1 == len(told)
+        assert 1 == sum(
+            all(word in line for word in words) for line in found["stderr"].splitlines()
+        )
+
+
+def test_disabled_plugins_are_not_imported(extended: Path, tmp_path: Path) -> None:
+    """
+    Plugins that CHARIOTS_DISABLE_PLUGINS names are not imported; the others are used.
+    """
+    found = submit(extended, tmp_path, CHARIOTS_DISABLE_PLUGINS="wraps, misspelt,unimportable")
+
+    assert ({}, "") == (found["problems"], found["stderr"])
+    assert found["seen"]["ext_wraps"] is None
+    assert [["plain", "queued", "echo"]] == found["seen"]["ext_sees"]
+
+
+def test_all_plugins_can_be_disabled(extended: Path, tmp_path: Path) -> None:
+    """
+    A star disables every plugin, and jobs go their way.
+    """
+    found = submit(extended, tmp_path, CHARIOTS_DISABLE_PLUGINS="*")
+
+    assert {"ext_sees": None, "ext_wraps": None} == found["seen"]
+
+
+def test_strict_makes_a_broken_plugin_an_error(extended: Path, tmp_path: Path) -> None:
+    """
+    Where CHARIOTS_STRICT_PLUGINS is set, a broken plugin is a configuration error at start.
+    """
+    program = """
+        import json
+        from chariots_core.errors import ConfigurationError
+        from chariots_core.workers.plugins import PluginManager
+
+        try:
+            PluginManager()
+        except ConfigurationError as error:
+            print(json.dumps({"message": str(error)}))
+    """
+
+    found = run_python(program, site=extended, cwd=tmp_path, env={"CHARIOTS_STRICT_PLUGINS": "1"})
+
+    assert "'misspelt'" in found["message"]
