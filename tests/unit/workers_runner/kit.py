@@ -66,7 +66,7 @@ class FunctionApp:
         except BaseException as error:
             error.__chariots_node__ = f"{job.pipeline}_node"  # type: ignore[attr-defined]
             raise
-        manifest = json.dumps({"job": job.job_id}) if job.pipeline == "train" else None
+        manifest = json.dumps({"job": job.job_id}) if job.pipeline.startswith("train") else None
         return JobOutput(value_json=encode(result).decode(), versions={"n": "1"}, manifest_json=manifest)
 
     def publish(self, record: JobRecord) -> None:
@@ -339,7 +339,7 @@ PIPELINES: dict[str, PipelineFunction] = {
         suicide_until, too_much_memory,
     )
 }  # fmt: skip
-PIPELINES |= {"train": echo, "version_conflict": nothing, "op_store_down": nothing}
+PIPELINES |= {"train": echo, "train_slowly": mark_and_sleep, "version_conflict": nothing, "op_store_down": nothing}
 
 #: What a spawned child imports.
 app = FunctionApp(PIPELINES)
