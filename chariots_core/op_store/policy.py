@@ -6,10 +6,10 @@ Pure functions over parts and edges; nothing here reads or writes.
 The default policy takes each op at its newest saved version and asks for a
 validated link on every edge. An op that a pipeline trains itself is exempt as
 the end of an edge: it is about to be trained with what comes in. Between an op
-with state and one without, a link holds for every version of the stateful op's
-major digest: training it again changes no code, and a stateless op has learnt
-nothing that could be out of date. Between two ops with state, only exactly the
-versions that were run together are valid.
+with state and one without, a link holds for every state that the code of the
+first came to: training it again changes no code, and an op without state has
+learnt nothing that could be out of date. Between two ops with state, only
+exactly the versions that were run together are valid.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class Part:
     Attributes:
         op: the op's name.
         version: its version.
+        code: the major digest of its code.
         stateful: whether it has bytes.
         adapts: whether it takes inputs of versions that it was not validated with.
         from_store: whether its state came from the store, and not from the code.
@@ -42,6 +43,7 @@ class Part:
 
     op: str
     version: Version
+    code: str
     stateful: bool
     adapts: bool = False
     from_store: bool = False
@@ -65,9 +67,9 @@ def question(upstream: Part, downstream: Part) -> Link:
     """
     link = link_between(upstream, downstream)
     if upstream.stateful and not downstream.stateful:
-        return attrs.evolve(link, upstream_version=upstream.version.major)
+        return attrs.evolve(link, upstream_version=upstream.code)
     if downstream.stateful and not upstream.stateful:
-        return attrs.evolve(link, downstream_version=downstream.version.major)
+        return attrs.evolve(link, downstream_version=downstream.code)
     return link
 
 
@@ -108,20 +110,19 @@ def version_error(
 def _blocker(pipeline: str, upstream: Part, downstream: Part) -> str:
     return (
         f"{upstream.op!r} {short_version(upstream.version)} -> "
-        f"{downstream.op!r} {short_version(downstream.version)} is not validated, "
+        f"{downstream.op!r} {short_version(downstream.version)} is not validated: "
         + _remedy(pipeline, upstream, downstream)
     )
 
 
 def _remedy(pipeline: str, upstream: Part, downstream: Part) -> str:
-    if upstream.from_store and downstream.from_store:
-        return (
-            f"train {downstream.op!r} again with this version of {upstream.op!r}, "
-            f"then load {pipeline!r}"
-        )
-    changed = downstream if not downstream.from_store else upstream
-    train = f"train {changed.op!r} again, or " if changed.stateful else ""
-    return f"and {changed.op!r} is as its code says: {train}save {pipeline!r} if the two fit"
+    fit = f"save {pipeline!r} if the two fit"
+    if not (upstream.stateful and downstream.stateful):
+        return fit
+    again = f"train {downstream.op!r} again with this version of {upstream.op!r}"
+    if _is_settled(upstream) and _is_settled(downstream):
+        return f"{again}, then load {pipeline!r}"
+    return f"{again}, or {fit}"
 
 
 def first_links(edges: Iterable[Edge], parts: Mapping[str, Part]) -> tuple[Link, ...]:

@@ -20,7 +20,7 @@ from chariots_core.op_store.schema import (
     sets,
     state,
 )
-from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, is_major
+from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, names_code
 from chariots_core.versioning import Version
 
 #: How many questions one statement asks.
@@ -133,15 +133,22 @@ def _answered(link: Link) -> sa.Exists:
         .where(
             links.c.upstream == link.upstream,
             links.c.downstream == link.downstream,
-            _is_version(links.c.upstream_version, link.upstream_version),
-            _is_version(links.c.downstream_version, link.downstream_version),
+            _is_version(links.c.upstream_version, link.upstream, link.upstream_version),
+            _is_version(links.c.downstream_version, link.downstream, link.downstream_version),
         )
         .exists()
     )
 
 
-def _is_version(column: sa.Column[str], asked: str) -> sa.ColumnElement[bool]:
-    return column.like(f"{asked}.%") if is_major(asked) else column == asked
+def _is_version(column: sa.Column[str], op: str, asked: str) -> sa.ColumnElement[bool]:
+    if not names_code(asked):
+        return column == asked
+    by_code = sa.select(op_versions.c.identity).where(
+        op_versions.c.op == op,
+        op_versions.c.code == asked,
+        op_versions.c.rank.is_not(None),
+    )
+    return column.in_(by_code)
 
 
 def links_between(connection: Connection, upstream: str, downstream: str) -> Sequence[Link]:

@@ -185,6 +185,7 @@ def _part(op: BaseOp, stored: OpVersion | None) -> Part:
     return Part(
         op=op.name,
         version=version,
+        code=code_major(op),
         stateful=stateful,
         adapts=op.allow_version_change,
         from_store=from_store,

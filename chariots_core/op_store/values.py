@@ -107,7 +107,8 @@ class Link:
     Two versions that were validated together, or that somebody asks about.
 
     Versions are named by their identity, ``<major>.<minor>.<patch>``. In a
-    question, a major alone stands for every version that has it.
+    question, the major digest of an op's code alone stands for every version
+    that was saved by that code.
 
     Attributes:
         upstream: the name of the op whose output goes in.
@@ -121,24 +122,10 @@ class Link:
     downstream: str
     downstream_version: str
 
-    def covers(self, other: Link) -> bool:
-        """
-        Whether *other* is an answer to this question.
-        """
-        return (
-            (self.upstream, self.downstream) == (other.upstream, other.downstream)
-            and _version_covers(self.upstream_version, other.upstream_version)
-            and _version_covers(self.downstream_version, other.downstream_version)
-        )
 
-
-def _version_covers(asked: str, known: str) -> bool:
-    return asked == known or (is_major(asked) and known.startswith(f"{asked}."))
-
-
-def is_major(version: str) -> bool:
+def names_code(version: str) -> bool:
     """
-    Whether a version in a question stands for all that share its major digest.
+    Whether a version in a question stands for all that were saved by one code.
     """
     return bool(version) and "." not in version
 
