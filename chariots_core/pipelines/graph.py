@@ -145,12 +145,15 @@ class _Graph:
 
     def cycle_error(self, stuck: set[BaseNode]) -> GraphError:
         # each stuck node waits for another one: walking upstream must come round
-        node = next(node for node in self.nodes if node in stuck)
         walked: list[BaseNode] = []
+        node = next(node for node in self.nodes if node in stuck)
         while node not in walked:
             walked.append(node)
             node = min(self.upstream(node) & stuck, key=lambda maker: maker.name)
-        cycle = [node, *reversed(walked[walked.index(node) :])]
+        members = walked[walked.index(node) :][::-1]
+        node = next(node for node in self.nodes if node in members)
+        start = members.index(node)
+        cycle = [*members[start:], *members[:start], node]
         shown = " -> ".join(repr(member.name) for member in cycle)
         return GraphError(
             f"nodes of pipeline {self.pipeline!r} wait for each other ({shown}): "
@@ -290,6 +293,12 @@ def _check_ops(leaves: Iterable[Step]) -> None:
         op = step.op
         if op is None:
             continue
+        if not _is_text(op.name):
+            raise GraphError(
+                f"the op of node {step.path!r} is called {op.name!r}: its name must be a text that "
+                "is not empty",
+                node=step.node.name,
+            )
         other, other_op = known.setdefault(op.name, (step, op))
         if type(other_op) is not type(op):
             raise GraphError(
@@ -334,6 +343,10 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"read one of {_quoted(names)}, or let a node give it"
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
 
 
 def _quoted(names: Iterable[str]) -> str:
