@@ -45,6 +45,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     help="Seconds that a job may still take after SIGTERM; no bound by default.",
 )
 @click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--settings", "settings_json", hidden=True)
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--lifeline-fd", type=int, hidden=True)
 @click.option("--parent", type=int, hidden=True)
@@ -58,6 +59,7 @@ def worker(
     processes: int,
     grace: float | None,
     log_level: str,
+    settings_json: str | None,
     ready_fd: int | None,
     lifeline_fd: int | None,
     parent: int | None,
@@ -77,7 +79,7 @@ def worker(
         level=log_level.upper(), format=f"%(asctime)s %(levelname)s [{os.getpid()}] %(message)s"
     )
     pool = _pool_of(app)
-    settings = _settings(app, queues, isolation, grace)
+    settings = _settings(app, settings_json, queues, isolation, grace)
     on_ready = None if ready_fd is None else say_ready(ready_fd)
     ctx.exit(_run(pool, settings, processes, lifeline_fd, on_ready))
 
@@ -96,11 +98,13 @@ def _pool_of(spec: str) -> BaseWorkerPool:
 
 
 def _settings(
-    spec: str, queues: tuple[str, ...], isolation: str, grace: float | None
+    spec: str, text: str | None, queues: tuple[str, ...], isolation: str, grace: float | None
 ) -> WorkerSettings:
     from chariots_core.workers.contracts import RunnerSettings
     from chariots_core.workers.session import WorkerSettings
 
+    if text is not None:
+        return WorkerSettings.from_json(text)
     return WorkerSettings(
         queues=queues or ("default",),
         grace=grace,

@@ -4,6 +4,7 @@ What a worker process is given to work with: when to go on, and how to run a job
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import random
@@ -56,6 +57,21 @@ class WorkerSettings:
     tick_interval: float = attrs.field(default=2.0, validator=attrs.validators.gt(0))
     grace: float | None = None
     runner: RunnerSettings = attrs.field(factory=RunnerSettings)
+
+    def to_json(self) -> str:
+        """
+        The settings as text, for a worker in a new interpreter.
+        """
+        return json.dumps(attrs.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> WorkerSettings:
+        """
+        The settings that `to_json` wrote.
+        """
+        facts = json.loads(text)
+        runner = RunnerSettings(**facts.pop("runner"))
+        return cls(queues=tuple(facts.pop("queues")), runner=runner, **facts)
 
 
 class WorkerSession:

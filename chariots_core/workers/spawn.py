@@ -4,6 +4,7 @@ Starting workers as children of this process.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -54,18 +55,17 @@ def spawn_worker(
     if settings is None:
         runner = RunnerSettings(isolation=isolation, app_spec=spec)
         settings = WorkerSettings(queues=queues, runner=runner)
-    log: IO[bytes] | None = _log_file() if quiet else None
     if start_method == "auto":
         start_method = "fork" if threading.active_count() == 1 or spec is None else "spawn"
     if start_method == "fork":
-        return _fork(pool, settings, log)
+        return _fork(pool, settings, _log_file() if quiet else None)
     if spec is None:
         raise BackendMisconfigured(
             f"app {pool.app.name!r} cannot be imported by a new process: move it to a module "
             f"and name it 'module:attribute', or start the worker by start_method='fork'",
             backend=pool.name,
         )
-    return start_workers(spec, settings=settings, log=log)
+    return start_workers(spec, settings=settings, log=_log_file() if quiet else None)
 
 
 def start_workers(
@@ -93,7 +93,7 @@ def start_workers(
     child = subprocess.Popen(
         [
             *(sys.executable, "-m", "chariots_core.cli", "worker", app_spec),
-            *_arguments(settings, processes),
+            *(f"--settings={settings.to_json()}", f"--processes={processes}"),
             *pipes.arguments(),
         ],
         stdin=subprocess.DEVNULL,
@@ -116,14 +116,6 @@ def _log_file() -> IO[bytes]:
 def _python_path() -> str:
     # What this process can import, the child is to find as well.
     return os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-
-
-def _arguments(settings: WorkerSettings, processes: int) -> list[str]:
-    arguments = [f"--queue={queue}" for queue in settings.queues]
-    arguments += [f"--isolation={settings.runner.isolation}", f"--processes={processes}"]
-    if settings.grace is not None:
-        arguments.append(f"--grace={settings.grace}")
-    return arguments
 
 
 @attrs.frozen
@@ -235,4 +227,14 @@ def _redirect(log: IO[bytes] | None) -> None:
         # What the parent put there may belong to a notebook or a test runner.
         sys.stdout = open(1, "w", buffering=1, closefd=False)  # noqa: SIM115
         sys.stderr = open(2, "w", buffering=1, closefd=False)  # noqa: SIM115
+        _log_to_stderr()
     os.close(null)
+
+
+def _log_to_stderr() -> None:
+    root = logging.getLogger()
+    # The parent's terminal is not this worker's; what it logs to files goes on.
+    root.handlers = [h for h in root.handlers if type(h) is not logging.StreamHandler]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root.addHandler(handler)
