@@ -33,9 +33,7 @@ class Jobs:
         self.store = store
 
     def submit(self, pipeline: str, value: Any = None, **options: Any) -> str:
-        new = NewJob(
-            pipeline=pipeline, backend="local", input_json=json.dumps(value), **options
-        )
+        new = NewJob(pipeline=pipeline, backend="local", input_json=json.dumps(value), **options)
         return self.store.create(new).record.id
 
     def run(
@@ -51,9 +49,7 @@ class Jobs:
 
     def output(self, record: JobRecord) -> str:
         return "".join(
-            event.data["text"]
-            for event in self.store.events(record.id)
-            if event.kind == "output"
+            event.data["text"] for event in self.store.events(record.id) if event.kind == "output"
         )
 
 

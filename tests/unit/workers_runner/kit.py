@@ -67,7 +67,9 @@ class FunctionApp:
             error.__chariots_node__ = f"{job.pipeline}_node"  # type: ignore[attr-defined]
             raise
         manifest = json.dumps({"job": job.job_id}) if job.pipeline.startswith("train") else None
-        return JobOutput(value_json=encode(result).decode(), versions={"n": "1"}, manifest_json=manifest)
+        return JobOutput(
+            value_json=encode(result).decode(), versions={"n": "1"}, manifest_json=manifest
+        )
 
     def publish(self, record: JobRecord) -> None:
         if self.publish_error is not None:
@@ -269,7 +271,7 @@ def facts(value: Any, job: JobInput) -> dict[str, Any]:
         "numpy": None if numpy_random is None else float(numpy_random.random()),
         "stdin": sys.stdin.read(),
         "threads": threading.active_count(),
-        "fds": sorted(int(name) for name in os.listdir("/proc/self/fd")),
+        "fds": sorted(path.name for path in Path("/proc/self/fd").iterdir()),
         "argv": sys.argv,
     }
 
@@ -339,7 +341,12 @@ PIPELINES: dict[str, PipelineFunction] = {
         suicide_until, too_much_memory,
     )
 }  # fmt: skip
-PIPELINES |= {"train": echo, "train_slowly": mark_and_sleep, "version_conflict": nothing, "op_store_down": nothing}
+PIPELINES |= {
+    "train": echo,
+    "train_slowly": mark_and_sleep,
+    "version_conflict": nothing,
+    "op_store_down": nothing,
+}
 
 #: What a spawned child imports.
 app = FunctionApp(PIPELINES)

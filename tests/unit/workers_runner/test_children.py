@@ -66,9 +66,7 @@ def test_spawned_child_has_few_descriptors(make_runner: MakeRunner, jobs: Jobs) 
     assert 3 + 1 + 2 + 1 == len(facts["fds"])
 
 
-def test_forked_child_closes_what_is_its_siblings(
-    make_runner: MakeRunner, jobs: Jobs
-) -> None:
+def test_forked_child_closes_what_is_its_siblings(make_runner: MakeRunner, jobs: Jobs) -> None:
     """
     A child holds no end of another child's connections: each sees its parent's end close.
     """
@@ -331,7 +329,8 @@ def test_progress_is_written_now_and_then(
 
     _, record = jobs.run(runner, "report_much", 100_000)
 
-    assert record.started_at and record.finished_at
+    assert record.started_at
+    assert record.finished_at
     took = (record.finished_at - record.started_at).total_seconds()
     written = [event for event in store.events(record.id) if event.kind == "progress"]
     assert len(written) <= took / 0.2 + 1
@@ -348,9 +347,7 @@ def test_progress_of_a_short_job_costs_nothing(
     assert record.progress is None
 
 
-def test_progress_does_not_pass_to_the_next_job(
-    make_runner: MakeRunner, jobs: Jobs
-) -> None:
+def test_progress_does_not_pass_to_the_next_job(make_runner: MakeRunner, jobs: Jobs) -> None:
     """
     A job that reports nothing has no progress, whatever ran before it.
     """

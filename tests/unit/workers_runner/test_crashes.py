@@ -2,6 +2,8 @@
 Workers and children that are killed or frozen, and what is left of their jobs.
 """
 
+# ruff: noqa: PLR0917  fixtures are asked for by name
+
 from __future__ import annotations
 
 import json
@@ -201,9 +203,7 @@ def test_frozen_worker_commits_nothing(
     """
     path = tmp_path / "pid"
     worker = start_worker(isolation=isolation)
-    job_id = jobs.submit(
-        "train_slowly", {"path": str(path), "seconds": 0.3}, max_attempts=2
-    )
+    job_id = jobs.submit("train_slowly", {"path": str(path), "seconds": 0.3}, max_attempts=2)
     pid_in(path)
     os.kill(worker.pid, signal.SIGSTOP)
     settle(store, app, job_id)

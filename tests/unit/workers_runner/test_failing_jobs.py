@@ -2,6 +2,8 @@
 Jobs that fail, each in its own way: the failure is data, and the runner goes on.
 """
 
+# ruff: noqa: PLR0917  fixtures are asked for by name
+
 from __future__ import annotations
 
 from typing import Any
@@ -46,7 +48,8 @@ def test_traceback_has_no_frames_of_ours(
     """
     _, record = jobs.run(make_runner(isolation=isolation), "fail", "x")
 
-    assert record.error is not None and record.error.traceback is not None
+    assert record.error is not None
+    assert record.error.traceback is not None
     assert "chariots_core" not in record.error.traceback
 
 
@@ -90,7 +93,8 @@ def test_huge_message_is_bounded(runner: JobRunner, jobs: Jobs) -> None:
     """
     _, record = jobs.run(runner, "raise_base", "huge")
 
-    assert record.error is not None and record.error.traceback is not None
+    assert record.error is not None
+    assert record.error.traceback is not None
     assert "bytes cut" in record.error.message
     assert 4096 <= len(record.error.message) < 4200
     assert len(record.error.traceback) < 33_000

@@ -2,6 +2,8 @@
 Jobs that are ended from outside: their time is over, or somebody wants it so.
 """
 
+# ruff: noqa: PLR0917  fixtures are asked for by name
+
 from __future__ import annotations
 
 import os
@@ -130,9 +132,7 @@ def test_cancel(
     """
     runner = make_runner(lease=1.0, **settings)
     path = tmp_path / "pid"
-    job_id = jobs.submit(
-        "mark_and_sleep", {"path": str(path), "seconds": 60}, max_attempts=3
-    )
+    job_id = jobs.submit("mark_and_sleep", {"path": str(path), "seconds": 60}, max_attempts=3)
 
     def cancel() -> None:
         pid_in(path)
@@ -233,9 +233,7 @@ def test_signal_handlers_may_stop_a_runner(runner: JobRunner, jobs: Jobs) -> Non
     assert time.monotonic() - begin < 2
 
 
-def test_child_leaves_stopping_to_its_worker(
-    runner: JobRunner, jobs: Jobs, tmp_path: Path
-) -> None:
+def test_child_leaves_stopping_to_its_worker(runner: JobRunner, jobs: Jobs, tmp_path: Path) -> None:
     """
     SIGTERM and SIGINT to all processes of a worker, as a service manager sends
     them, do not end the job at hand (46).
@@ -298,9 +296,7 @@ def test_cancel_in_a_thread(
     assert Reason.CANCELLED == store.get(job_id).reason
 
 
-def test_abort_leaves_a_thread_behind(
-    make_runner: MakeRunner, jobs: Jobs, tmp_path: Path
-) -> None:
+def test_abort_leaves_a_thread_behind(make_runner: MakeRunner, jobs: Jobs, tmp_path: Path) -> None:
     """
     A worker that must stop now does not wait for a thread.
     """

@@ -2,11 +2,14 @@
 What a runner makes of a job: the way from its claim to the commit and after.
 """
 
+# ruff: noqa: PLR0917  fixtures are asked for by name
+
 from __future__ import annotations
 
 import logging
 from typing import Any
 
+import attrs
 import pytest
 
 from chariots_core.jobs import lifecycle
@@ -34,7 +37,9 @@ def test_done(isolation: str, make_runner: MakeRunner, jobs: Jobs, app: Function
     assert {"rows": [1, 2.5, "ü"]} == record.value
     assert {"n": "1"} == record.versions
     assert (1, "worker-1") == (record.attempt, record.worker)
-    assert record.queued_at and record.started_at and record.finished_at
+    assert record.queued_at
+    assert record.started_at
+    assert record.finished_at
     assert record.queued_at <= record.started_at <= record.finished_at
     assert [("running", record.id), ("done", record.id)] == app.emitted
 
@@ -44,9 +49,7 @@ def test_done(isolation: str, make_runner: MakeRunner, jobs: Jobs, app: Function
     [{}, [], "", "ünïcode \U0001f600 \u2028", 2**70, -0.5, {"a": [{"b": None}]}, [[[]]], True],
 )
 @pytest.mark.parametrize("isolation", ISOLATIONS)
-def test_value_round_trip(
-    value: Any, isolation: str, make_runner: MakeRunner, jobs: Jobs
-) -> None:
+def test_value_round_trip(value: Any, isolation: str, make_runner: MakeRunner, jobs: Jobs) -> None:
     """
     Input and result come through as they are (14).
     """
@@ -131,17 +134,11 @@ def test_unknown_pipeline_backs_off(
     record = store.get(jobs.submit("missing"))
 
     delays = [
-        runner._unknown_pipeline_delay(lifecycle_generation(record, generation))
+        runner._unknown_pipeline_delay(attrs.evolve(record, generation=generation))
         for generation in (1, 2, 3, 1000)
     ]
 
     assert [1.0, 2.0, 3.0, 3.0] == delays
-
-
-def lifecycle_generation(record: Any, generation: int) -> Any:
-    import attrs
-
-    return attrs.evolve(record, generation=generation)
 
 
 def test_claimed_while_stopping(runner: JobRunner, jobs: Jobs, app: FunctionApp) -> None:
@@ -292,7 +289,9 @@ def test_stale_attempt_commits_nothing(runner: JobRunner, jobs: Jobs, store: Sql
     assert JobStatus.queued is store.get(job_id).status
 
 
-def test_current_tells_the_job_at_hand(make_runner: MakeRunner, jobs: Jobs, app: FunctionApp) -> None:
+def test_current_tells_the_job_at_hand(
+    make_runner: MakeRunner, jobs: Jobs, app: FunctionApp
+) -> None:
     """
     While a job runs, the runner says which one; afterwards none.
     """
