@@ -32,9 +32,12 @@ class IsOdd(BaseOp):
 pipeline = Pipeline([Node(IsOdd(), ["__pipeline_input__"], "__pipeline_output__")], name="is_odd")
 app = PipelinesServer([pipeline], op_store_client=TestOpStoreClient("ops"), import_name="cold")
 """
-CALL = SERVER + """
+CALL = (
+    SERVER
+    + """
 assert app.test_client().post("/pipelines/is_odd/main", json={"pipeline_input": 3}).status_code == 200
 """
+)
 
 
 def cold(code: str) -> Mapping[str, float]:
@@ -74,8 +77,12 @@ def main() -> None:
         Case(name=name, measure=functools.partial(cold, code)) for name, code in sources.items()
     ]
     targets = [
-        Target(figure="seconds", ours="import chariots_core", floor=None, bound=0.2, at_least=False),
-        Target(figure="seconds", ours="server with one pipeline", floor=None, bound=0.6, at_least=False),
+        Target(
+            figure="seconds", ours="import chariots_core", floor=None, bound=0.2, at_least=False
+        ),
+        Target(
+            figure="seconds", ours="server with one pipeline", floor=None, bound=0.6, at_least=False
+        ),
     ]
     run_suite("startup", cases, targets, rounds=options.rounds)
 

@@ -24,6 +24,8 @@ from typing import Any
 
 import psutil
 
+from chariots_core.jobs import JobStatus
+
 REPO = Path(__file__).parents[2]
 DEADLINE = 120.0
 
@@ -198,7 +200,12 @@ class RQSimple(RedisEngine):
         for _ in range(n):
             self.spawn(
                 *(rq, "worker", "bench", "--url", self.environment["BENCH_REDIS_URL"]),
-                *("--worker-class", self.worker_class, "--serializer", "rq.serializers.JSONSerializer"),
+                *(
+                    "--worker-class",
+                    self.worker_class,
+                    "--serializer",
+                    "rq.serializers.JSONSerializer",
+                ),
             )
         warm = [self.submit(1) for _ in range(n)]
         wait_until(lambda: all(self.is_done(job) for job in warm), "the first RQ job's end")
@@ -297,10 +304,10 @@ class Local(Engine):
         wait_until(lambda: all(self.is_done(job) for job in warm), "the first local job's end")
 
     def submit(self, number: int) -> Any:
-        return self.app.submit("is_odd", str(number))
+        return self.app.submit("is_odd", number).record.id
 
     def is_done(self, job: Any) -> bool:
-        return self.app.job_store.get(job.id).status.is_final
+        return self.app.job_store.get(job).status is JobStatus.done
 
     def pending(self) -> int:
         return sum(self.app.job_store.counts().values())

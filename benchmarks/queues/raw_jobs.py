@@ -14,7 +14,10 @@ celery_app = celery.Celery(
     backend=os.environ.get("BENCH_REDIS_URL", "redis://127.0.0.1:6379") + "/1",
 )
 celery_app.conf.update(
-    task_serializer="json", result_serializer="json", accept_content=["json"], worker_hijack_root_logger=False
+    task_serializer="json",
+    result_serializer="json",
+    accept_content=["json"],
+    worker_hijack_root_logger=False,
 )
 
 

@@ -15,7 +15,15 @@ import time
 from collections.abc import Mapping
 
 from benchmarks.harness import Case, Target, run_suite
-from benchmarks.queues.engines import CeleryPrefork, Engine, Local, RQFork, RQSimple, running, wait_until
+from benchmarks.queues.engines import (
+    CeleryPrefork,
+    Engine,
+    Local,
+    RQFork,
+    RQSimple,
+    running,
+    wait_until,
+)
 
 JOBS = 2000
 ROUND_TRIPS = 200
@@ -86,7 +94,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--only", default="", help="cases whose name contains this text")
     options = parser.parse_args()
-    matrix = [(Local, 1), (Local, 2), (CeleryPrefork, 1), (CeleryPrefork, 2), (RQSimple, 1), (RQSimple, 2), (RQFork, 1)]
+    matrix = [
+        (Local, 1),
+        (Local, 2),
+        (CeleryPrefork, 1),
+        (CeleryPrefork, 2),
+        (RQSimple, 1),
+        (RQSimple, 2),
+        (RQFork, 1),
+    ]
     cases = [
         Case(
             name=f"{engine.name}, {workers}",
@@ -96,9 +112,27 @@ def main() -> None:
         if options.only in engine.name
     ]
     targets = [
-        Target(figure="drain jobs/s", ours="chariots local, 1", floor="raw Celery prefork, 1", bound=1, at_least=True),
-        Target(figure="drain jobs/s", ours="chariots local, 2", floor="raw Celery prefork, 2", bound=1, at_least=True),
-        Target(figure="round trip p50 ms", ours="chariots local, 1", floor="raw RQ SimpleWorker, 1", bound=1, at_least=False),
+        Target(
+            figure="drain jobs/s",
+            ours="chariots local, 1",
+            floor="raw Celery prefork, 1",
+            bound=1,
+            at_least=True,
+        ),
+        Target(
+            figure="drain jobs/s",
+            ours="chariots local, 2",
+            floor="raw Celery prefork, 2",
+            bound=1,
+            at_least=True,
+        ),
+        Target(
+            figure="round trip p50 ms",
+            ours="chariots local, 1",
+            floor="raw RQ SimpleWorker, 1",
+            bound=1,
+            at_least=False,
+        ),
         Target(figure="idle CPU %", ours="chariots local, 1", floor=None, bound=1, at_least=False),
     ]
     run_suite("queues", cases, [] if options.only else targets, rounds=options.rounds)

@@ -1,0 +1,218 @@
+"""
+The main job from end to end, on real processes: serve, train on a worker, load, predict.
+
+Starts ``chariots serve`` with a worker beside it in a folder of its own, calls
+it over HTTP, stops it, and checks that nothing is left running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from chariots.pipelines import PipelineResponse, PipelinesClient
+from chariots_core.errors import ChariotsError
+from chariots_core.jobs import Progress as JobProgress
+
+HERE = Path(__file__).parent
+DEADLINE = 60.0
+FLOWERS = {
+    "short and broad": [5.1, 3.5, 1.4, 0.2],
+    "in between": [5.9, 2.8, 4.3, 1.3],
+    "long all over": [7.2, 3.2, 6.0, 2.1],
+}
+console = Console(highlight=False)
+
+
+def main() -> int:
+    """
+    Run the demo; 0 if all went well.
+    """
+    backend = os.environ.get("CHARIOTS_WORKER_POOL", "local")
+    console.rule("[bold]Chariots: iris, trained on a worker and served over HTTP")
+    with (
+        tempfile.TemporaryDirectory(prefix="chariots-demo-") as folder,
+        served(Path(folder)) as (url, server),
+        PipelinesClient(url) as client,
+    ):
+        started = len([server.pid, *descendants(server.pid)])
+        step("serve", f"{url}, backend [bold]{backend}[/], {started} processes")
+        train(client)
+        client.load_pipeline("predict_iris")
+        step("load", "predict_iris serves what train_iris has just trained, in every process")
+        predict(client)
+        processes = [server.pid, *descendants(server.pid)]
+    wait_until(lambda: not any(map(is_alive, processes)), "the end of every process")
+    step("stop", f"{len(processes)} processes ended, nothing is left running")
+    return 0
+
+
+def train(client: PipelinesClient) -> None:
+    """
+    Train on a worker, with a progress line.
+    """
+    answer = client.call_pipeline("train_iris")
+    step(
+        "train", f"job {answer.job_id} is {answer.job_status} (decided by the {answer.decided_by})"
+    )
+    began = time.monotonic()
+    with progress_line() as on_progress:
+        done = client.wait_for_job(answer, timeout=DEADLINE, on_progress=on_progress)
+    took = time.monotonic() - began
+    step("", f"{done.job_status} in {took:.1f} s, right about {done.value:.1%} of unseen flowers")
+    step("", versions_of(done))
+
+
+def predict(client: PipelinesClient) -> None:
+    """
+    Ask for the species of some flowers, in the request.
+    """
+    answer = client.call_pipeline("predict_iris", list(FLOWERS.values()))
+    table = Table("flower", "sepal", "petal", "species", title_justify="left")
+    for (looks, (a, b, c, d)), species in zip(FLOWERS.items(), answer.value, strict=True):
+        table.add_row(looks, f"{a} × {b} cm", f"{c} × {d} cm", f"[bold]{species}")
+    step("predict", f"answered in the request (decided by: {answer.decided_by})")
+    step("", versions_of(answer))
+    console.print(table)
+
+
+def versions_of(answer: PipelineResponse) -> str:
+    """
+    The trained versions behind an answer, shortened.
+    """
+    trained = {node: version for node, version in answer.versions.items() if "iris" in str(node)}
+    return "versions " + ", ".join(f"{node} {v.patch[:8]}" for node, v in trained.items())
+
+
+def step(name: str, text: str) -> None:
+    """
+    One line of the story.
+    """
+    console.print(f"[bold green]{name:>8}[/]  {text}")
+
+
+@contextlib.contextmanager
+def progress_line() -> Iterator[Callable[[JobProgress], None]]:
+    """
+    A bar that a job's progress moves.
+    """
+    columns = (TextColumn("          {task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
+        task = bar.add_task("waiting for a worker", total=None)
+
+        def on_progress(progress: JobProgress) -> None:
+            bar.update(
+                task,
+                description=progress.message or progress.node or "at work",
+                completed=progress.done,
+                total=progress.total,
+            )
+
+        yield on_progress
+
+
+@contextlib.contextmanager
+def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """
+    The app behind ``chariots serve`` with one worker, ready for requests.
+    """
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    log = folder / "serve.log"
+    command = [sys.executable, "-m", "chariots_core.cli", "serve", "app:app"]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), "--processes", "2", "--job-workers", "1"],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(HERE), "IRIS_OP_STORE": str(folder / "ops")},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until(lambda: is_ready(url, process), "the server's start")
+        yield url, process
+    except BaseException:
+        console.print(log.read_text(errors="replace")[-4000:], markup=False)
+        raise
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(DEADLINE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def is_ready(url: str, process: subprocess.Popen[bytes]) -> bool:
+    """
+    Whether the server answers and a worker is alive.
+    """
+    if process.poll() is not None:
+        raise SystemExit(f"the server ended with exit code {process.returncode}")
+    with contextlib.suppress(httpx.TransportError):
+        answer = httpx.get(f"{url}/readyz?verbose=1")
+        return answer.status_code == 200 and bool(answer.json()["workers"])
+    return False
+
+
+def descendants(pid: int) -> list[int]:
+    """
+    The processes that *pid* has started, and theirs, where the system tells of them.
+    """
+    children = [
+        int(child)
+        for listing in Path(f"/proc/{pid}/task").glob("*/children")
+        for child in listing.read_text().split()
+    ]
+    return [found for child in children for found in (child, *descendants(child))]
+
+
+def is_alive(pid: int) -> bool:
+    """
+    Whether there is such a process.
+    """
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def free_port() -> int:
+    """
+    A port of this machine that nobody listens on.
+    """
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], bool], what: str) -> None:
+    """
+    Look ten times a second until *condition* holds.
+    """
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        if time.monotonic() > end:
+            raise SystemExit(f"{what} did not come within {DEADLINE:g} s")
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    try:
+        raise SystemExit(main())
+    except ChariotsError as error:
+        raise SystemExit(f"demo failed: {error}") from error
