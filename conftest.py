@@ -58,6 +58,7 @@ docstrings = Sybil(
 pytest_collect_file = (markdown + docstrings).pytest()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     Examples of one document build on each other: they stay in one process, in order.
