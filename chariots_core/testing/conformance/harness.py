@@ -212,6 +212,8 @@ class Deployment:
         """
         Wait for a job's end by looking it up, and return its record.
         """
+        if job_id not in self._jobs:
+            self._jobs.append(job_id)
         self.until(lambda: self.fetch(job_id).status.is_final, f"{job_id} ends", timeout)
         return self.fetch(job_id)
 
@@ -301,7 +303,8 @@ class Deployment:
         Start a server, and return once it answers.
         """
         port = free_port()
-        argv = Web.argv(f"{self.module}:server", port, arguments)
+        command = [*self.launcher, "serve", f"{self.module}:server"]
+        argv = [sys.executable, *command, "--host=127.0.0.1", f"--port={port}", *arguments]
         started = self.process("web", argv, kind=Web, **changes)
         return started.wait_ready(port, self.bounds.deadline)
 

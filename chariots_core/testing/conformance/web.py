@@ -5,8 +5,6 @@ A served app: what a client on another machine would talk to.
 from __future__ import annotations
 
 import socket
-import sys
-from collections.abc import Sequence
 from typing import Any
 
 import httpx
@@ -32,14 +30,6 @@ class Web(Process):
     """
 
     url: str
-
-    @classmethod
-    def argv(cls, module: str, port: int, arguments: Sequence[str]) -> list[str]:
-        """
-        The command that serves *module*.
-        """
-        command = [sys.executable, "-m", "chariots_core.cli", "serve", module]
-        return [*command, "--host", "127.0.0.1", "--port", str(port), *arguments]
 
     def wait_ready(self, port: int, timeout: float) -> Web:
         """
@@ -68,7 +58,7 @@ class Web(Process):
         body = {"input": value, "use_worker": True}
         response = self.post(f"/api/v1/pipelines/{pipeline}/runs", json=body)
         assert response.status_code == 202, (response.status_code, response.text)
-        return str(response.json()["id"])
+        return str(response.json()["job"]["id"])
 
     def _answers(self) -> bool:
         code = self.popen.poll()
