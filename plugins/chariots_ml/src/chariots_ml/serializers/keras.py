@@ -4,10 +4,11 @@ The format of Keras itself.
 
 from __future__ import annotations
 
+import io
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any, ClassVar
-from zipfile import BadZipFile
 
 from chariots_core.errors import ArtifactCorrupt
 from chariots_ml.serializers.base import BaseSerializer, import_library
@@ -36,14 +37,14 @@ class KerasSerializer(BaseSerializer):
 
         Raises:
             ArtifactCorrupt: the bytes are no Keras file.
+            ValueError: Keras refuses the model, since it holds code.
         """
         keras = import_library("keras", extra="keras")
+        if not zipfile.is_zipfile(io.BytesIO(serialized_object)):
+            raise ArtifactCorrupt(
+                "saved state is no Keras file: was it saved by another serializer?"
+            )
         with tempfile.TemporaryDirectory(prefix="chariots-keras-") as folder:
             path = Path(folder, "model.keras")
             path.write_bytes(serialized_object)
-            try:
-                return keras.models.load_model(path, safe_mode=True)
-            except (BadZipFile, KeyError) as error:
-                raise ArtifactCorrupt(
-                    f"saved state is no Keras file ({error}): was it saved by another serializer?"
-                ) from error
+            return keras.models.load_model(path, safe_mode=True)

@@ -81,7 +81,7 @@ class SkopsSerializer(BaseSerializer):
             untrusted = self._untrusted(skops, serialized_object)
             if not untrusted:
                 return skops.loads(serialized_object, trusted=sorted(self.trusted))
-        except (BadZipFile, KeyError, UnicodeDecodeError) as error:
+        except (BadZipFile, KeyError, ValueError) as error:
             raise ArtifactCorrupt(
                 f"saved state is no skops file ({error}): was it saved by another serializer?"
             ) from error

@@ -1,0 +1,103 @@
+"""
+Ops around Keras models, where Keras and a backend of it are installed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from chariots_core.errors import ArtifactCorrupt
+from chariots_core.versioning import VersionedFieldDict, VersionType, version_of
+from chariots_ml import MLMode
+from chariots_ml.keras import KerasOp
+from chariots_ml.serializers.keras import KerasSerializer
+
+keras = pytest.importorskip("keras")
+numpy = pytest.importorskip("numpy")
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Line(KerasOp):
+    """
+    Learns a line through points.
+    """
+
+    fit_params = VersionedFieldDict(VersionType.MAJOR, {"epochs": 60, "batch_size": 4})
+
+    def _init_model(self) -> Any:
+        model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+        model.compile(optimizer=keras.optimizers.SGD(0.1), loss="mse")
+        return model
+
+
+@pytest.fixture(name="points")
+def _points() -> tuple[Any, Any]:
+    rows = numpy.linspace(-1, 1, 16).reshape(-1, 1)
+    return rows, 2 * rows + 1
+
+
+def test_training_and_prediction(points: tuple[Any, Any]) -> None:
+    """
+    A model that one op trained predicts the same in another, under the same version.
+    """
+    trained, served = Line(MLMode.FIT), Line(MLMode.PREDICT)
+    assert trained.execute(*points) is None
+
+    served.restore(trained.serialize(), trained.op_version)
+
+    assert numpy.allclose(points[1], served.execute(points[0]), atol=0.1)
+    assert version_of(Line) != served.op_version
+
+
+def test_fit_predict(points: tuple[Any, Any]) -> None:
+    """
+    An op that does both predicts for the rows that it was fitted to.
+    """
+    assert (16, 1) == Line(MLMode.FIT_PREDICT).execute(*points).shape
+
+
+def test_copies_learn_alone(points: tuple[Any, Any]) -> None:
+    """
+    Training a copy changes neither the weights nor the version of the original.
+    """
+    line = Line(MLMode.FIT_PREDICT)
+    line.execute(*points)
+    weights, version = line._model.get_weights()[0].copy(), line.op_version
+
+    line.copy().execute(points[0], -points[1])
+
+    assert (weights.tolist(), version) == (line._model.get_weights()[0].tolist(), line.op_version)
+
+
+def test_parameters_of_fit_count_in_the_version() -> None:
+    """
+    Other parameters of fit are another version.
+    """
+
+    class Longer(Line):
+        fit_params = VersionedFieldDict(VersionType.MAJOR, {"epochs": 61, "batch_size": 4})
+
+    assert version_of(Line).major != version_of(Longer).major
+    assert "keras" == Line(MLMode.FIT).serializer
+
+
+def test_code_in_a_model_is_refused() -> None:
+    """
+    A saved model with a lambda inside is not loaded: that would run what the bytes bring.
+    """
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Lambda(lambda x: x * 2)])
+    data = KerasSerializer().serialize_object(model)
+
+    with pytest.raises(ValueError, match=r"[Ll]ambda"):
+        KerasSerializer().deserialize_object(data)
+
+
+def test_other_bytes_are_refused() -> None:
+    """
+    Bytes of another format are corrupt.
+    """
+    with pytest.raises(ArtifactCorrupt):
+        KerasSerializer().deserialize_object(b"garbage")
