@@ -110,6 +110,7 @@ class JobServer:
                 self._answer(self._run(frame.header, frame.body))
 
     def _run(self, start: Start, body: bytes) -> Frame:
+        reporter = _Reporter(self._board)
         try:
             output = self._app.execute_job(
                 JobInput(
@@ -118,7 +119,7 @@ class JobServer:
                     pipeline=start.pipeline,
                     input_json=body.decode() if body else None,
                     input_ref=start.input_ref,
-                    report=self._report,
+                    report=reporter,
                 )
             )
             header = Returned(
@@ -132,9 +133,8 @@ class JobServer:
             return Frame(
                 Raised(reason=failure.reason, retryable=failure.retryable, error=failure.error)
             )
-
-    def _report(self, progress: Progress) -> None:
-        self._board.write(progress)
+        finally:
+            reporter.over = True
 
     def _answer(self, frame: Frame) -> None:
         flush_output()
@@ -142,3 +142,17 @@ class JobServer:
         if os.getpid() != self._pid:
             os._exit(1)
         self._channel.send(frame.header, frame.body)
+
+
+class _Reporter:
+    """
+    Writes the reports of one job. A thread that outlives the job reports in vain.
+    """
+
+    def __init__(self, board: ProgressBoard) -> None:
+        self._board = board
+        self.over = False
+
+    def __call__(self, progress: Progress) -> None:
+        if not self.over:
+            self._board.write(progress)

@@ -80,6 +80,7 @@ class Child:
         self._status: int | None = None
         control.setblocking(False)
         os.set_blocking(output, False)
+        self._pipeful = 1 + pipe_size(output) // _CHUNK
         self._poller = select.poll()
         for fd in (control.fileno(), output, wake):
             self._poller.register(fd, select.POLLIN)
@@ -157,7 +158,7 @@ class Child:
         """
         Read what is in the pipe now: no more than it holds, however fast it is filled.
         """
-        self._read_output(1 + pipe_size(self._output) // _CHUNK)
+        self._read_output(self._pipeful)
 
     def _next(self, *, ended: bool) -> Frame | None:
         try:

@@ -142,11 +142,14 @@ def open_pidfd(pid: int) -> int | None:
 
 def has_ended(pid: int) -> bool:
     """
-    Whether the child *pid* has ended; it is not reaped by the question.
+    Whether the child *pid* has ended. It is not reaped by the question, except
+    where the system cannot tell otherwise.
     """
-    flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
     try:
-        return os.waitid(os.P_PID, pid, flags) is not None
+        if hasattr(os, "waitid"):
+            flags = os.WEXITED | os.WNOHANG | os.WNOWAIT
+            return os.waitid(os.P_PID, pid, flags) is not None
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
     except ChildProcessError:
         return True
 

@@ -260,6 +260,20 @@ def report_much(value: int, job: JobInput) -> str:
     return "reported"
 
 
+def report_too_late(value: Any, job: JobInput) -> str:
+    """
+    Leave a thread that reports for ever.
+    """
+
+    def go_on() -> None:
+        while True:
+            job.report(Progress(done=666))
+            time.sleep(0.001)
+
+    threading.Thread(target=go_on, daemon=True).start()
+    return "left"
+
+
 def facts(value: Any, job: JobInput) -> dict[str, Any]:
     numpy_random = sys.modules.get("numpy.random")
     return {
@@ -336,7 +350,7 @@ PIPELINES: dict[str, PipelineFunction] = {
     for function in (
         close_everything, echo, facts, fail, fail_until, fork_inside, grow, hold_gil, kill_self,
         leave, ledger, mark_and_sleep, not_json, nothing, pid, pollute, raise_base, recurse, report,
-        report_much, run_program, say, say_and_sleep, segfault, shell_and_sleep, shout, sleep,
+        report_much, report_too_late, run_program, say, say_and_sleep, segfault, shell_and_sleep, shout, sleep,
         spawn_program, stop_a_fork,
         suicide_until, too_much_memory,
     )

@@ -15,7 +15,7 @@ import pytest
 
 from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.jobs.record import Progress
-from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.workers.contracts import RunnerSettings, RunOutcome
 from chariots_core.workers.isolation.starting import choose_method
@@ -349,11 +349,57 @@ def test_progress_of_a_short_job_costs_nothing(
 
 def test_progress_does_not_pass_to_the_next_job(make_runner: MakeRunner, jobs: Jobs) -> None:
     """
-    A job that reports nothing has no progress, whatever ran before it.
+    A job that reports nothing has no progress, whatever ran before it and still runs.
     """
     runner = make_runner(progress_interval=0.05)
     jobs.run(runner, "report", [1, 2])
+    jobs.run(runner, "report_too_late")
 
     _, record = jobs.run(runner, "sleep", 0.2)
 
     assert record.progress is None
+
+
+# -- where the system offers less
+
+
+@pytest.fixture(name="old_system", params=["no pidfd", "no waitid"])
+def _old_system(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A system without descriptors for processes, and one that also cannot ask
+    for an end without reaping.
+    """
+    monkeypatch.delattr(os, "pidfd_open", raising=False)
+    if request.param == "no waitid":
+        monkeypatch.delattr(os, "waitid", raising=False)
+
+
+@pytest.mark.usefixtures("old_system")
+@pytest.mark.parametrize("isolation", ["warm", "fresh"])
+def test_without_pidfds(isolation: str, make_runner: MakeRunner, jobs: Jobs) -> None:
+    """
+    Where no descriptor tells of a child's end, it is still noticed, in every way it can come.
+    """
+    runner = make_runner(isolation=isolation)
+
+    pid = jobs.value(runner, "pid")
+    reasons = [
+        jobs.run(runner, "leave", 3)[1].reason,
+        jobs.run(runner, "sleep", 60, timeout=0.2)[1].reason,
+        jobs.run(runner, "close_everything")[1].reason,
+    ]
+
+    assert [Reason.WORKER_LOST, Reason.TIMEOUT, Reason.WORKER_LOST] == reasons
+    assert pid != jobs.value(runner, "pid")
+
+
+@pytest.mark.usefixtures("old_system")
+def test_idle_child_that_died_without_pidfds(runner: JobRunner, jobs: Jobs) -> None:
+    """
+    There, too, a child that was killed between jobs costs no job its attempt.
+    """
+    pid = jobs.value(runner, "pid")
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not process_alive(pid))
+
+    assert pid != jobs.value(runner, "pid")

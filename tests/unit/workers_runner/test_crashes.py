@@ -140,6 +140,22 @@ def test_child_dies_with_its_worker(
     assert 1 == len(path.read_text().splitlines())
 
 
+def test_child_dies_without_a_death_signal(
+    start_worker: StartWorker, jobs: Jobs, tmp_path: Path
+) -> None:
+    """
+    Where the kernel does not end children with their parent, they see its end by themselves (31).
+    """
+    path = tmp_path / "pid"
+    worker = start_worker(no_death_signal=True)
+    jobs.submit("mark_and_sleep", {"path": str(path), "seconds": 60})
+    child = pid_in(path)
+
+    worker.kill()
+
+    wait_until(lambda: not process_alive(child), message="the child to die")
+
+
 @pytest.mark.parametrize("pipeline", ["mark_and_sleep", "hold_gil"])
 def test_killed_child(
     pipeline: str, start_worker: StartWorker, jobs: Jobs, store: SqlJobStore, tmp_path: Path
