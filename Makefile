@@ -63,11 +63,11 @@ demo: $(RUN)
 
 # Tests that measure time or load come last, alone.
 test: $(DEV)
-	@$(PY) -m pytest -q -n $(JOBS) --dist loadgroup -m "not serial" $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n $(JOBS) -m "not serial" $(PYTEST_ARGS)
 	@$(PY) -m pytest -q -m serial $(PYTEST_ARGS) || [ $$? -eq 5 ]
 
 test-fast: $(DEV)
-	@$(PY) -m pytest -q -n $(JOBS) --dist loadgroup -m "not (slow or crash or acceptance or serial)" $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n $(JOBS) -m "not (slow or crash or acceptance or serial)" $(PYTEST_ARGS)
 
 lint: $(DEV)
 	@$(PY) -m ruff format --check --quiet .

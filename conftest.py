@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from sybil import Sybil
-from sybil.integration.pytest import SybilItem
 from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
 from sybil.parsers.rest import DocTestParser
 from sybil.parsers.rest import SkipParser as RestSkipParser
@@ -58,14 +57,26 @@ docstrings = Sybil(
 pytest_collect_file = (markdown + docstrings).pytest()
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """
-    Examples of one document build on each other: they stay in one process, in order.
+    Spreads single tests over processes, but keeps together what builds on each other.
     """
-    for item in items:
-        if isinstance(item, SybilItem):
-            item.add_marker(pytest.mark.xdist_group(str(item.path)))
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = scope_of  # noqa: SLF001 - the one place that a scheduler offers
+    return scheduler
+
+
+def scope_of(nodeid: str) -> str:
+    """
+    What runs in one process, in order: a document's examples, the acceptance tier, a test.
+    """
+    file, _, rest = nodeid.partition("::")
+    if rest.startswith("line:"):
+        return file
+    return "acceptance" if file.startswith("tests/acceptance/") else nodeid
 
 
 def pytest_terminal_summary(

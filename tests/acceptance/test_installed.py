@@ -20,7 +20,6 @@ from tests.support import ROOT, free_port, port_open, wait_until
 pytestmark = [
     pytest.mark.acceptance,
     pytest.mark.slow,
-    pytest.mark.xdist_group("acceptance"),
     pytest.mark.timeout(400),
 ]
 

@@ -15,7 +15,6 @@ from tests.support import ROOT
 
 pytestmark = [
     pytest.mark.acceptance,
-    pytest.mark.xdist_group("acceptance"),
     pytest.mark.timeout(400),
 ]
 
