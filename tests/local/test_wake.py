@@ -29,9 +29,10 @@ def heard(listener: Listener) -> bool:
     """
     Whether the bell rang for a listener, which forgets it.
     """
-    rang = bool(poll(listener.fds, 0.0))
+    if not poll(listener.fds, 0.0):
+        return False
     listener.drain()
-    return rang
+    return True
 
 
 def test_only_idle_workers_hear(place: Path) -> None:
