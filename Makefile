@@ -50,7 +50,7 @@ $(RUN): $(PY) $(SOURCES)
 $(DEV): $(PY) $(SOURCES)
 	@echo "setting up $(VENV) to develop Chariots"
 	@$(PIP) hatchling
-	@$(PIP) --no-build-isolation --editable '.[dev]' --editable 'plugins/chariots_ml[sklearn]'
+	@$(PIP) --no-build-isolation --editable '.[dev]' --editable 'plugins/chariots_ml[csv,dill,sklearn]'
 	@touch $@ $(RUN)
 
 $(BENCH): $(DEV)

@@ -49,7 +49,7 @@ markdown = Sybil(
 
 docstrings = Sybil(
     parsers=[DocTestParser(optionflags=OPTIONS), RestSkipParser()],
-    patterns=["chariots_core/**/*.py"],
+    patterns=["chariots_core/**/*.py", "plugins/*/src/**/*.py"],
     setup=_enter,
     teardown=_leave,
 )
