@@ -8,10 +8,10 @@ queue: the caller does, with the record it gets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from chariots_core.errors import StaleAttempt
+from chariots_core.errors import JobNotFound, StaleAttempt
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import FromNow, Guard, JobStore, NewEvent, Plus, When
@@ -233,7 +233,7 @@ def not_submitted(store: JobStore, record: JobRecord, error: JobError | None = N
     """
     changes = _finished(record) | {"reason": Reason.NOT_SUBMITTED, "error": error}
     written = store.compare_and_set(_as_it_is(record), JobStatus.failed, changes)
-    return written or store.get(record.id)
+    return written or _latest(store, record) or record
 
 
 def mark_published(store: JobStore, record: JobRecord) -> JobRecord:
@@ -245,7 +245,7 @@ def mark_published(store: JobStore, record: JobRecord) -> JobRecord:
     )
     changes = {"published_at": FromNow(), "resend_at": None}
     written = store.compare_and_set(guard, None, changes, event=NewEvent(kind="published"))
-    return written or store.get(record.id)
+    return written or _latest(store, record) or record
 
 
 # -- outcomes, for these functions and for the tick
@@ -373,7 +373,9 @@ def _own(record: JobRecord, written: JobRecord | None) -> JobRecord:
     )
 
 
-def _end_attempt(store: JobStore, record: JobRecord, outcome: Any, output: str | None) -> JobRecord:
+def _end_attempt(
+    store: JobStore, record: JobRecord, outcome: Callable[[JobRecord], _Outcome], output: str | None
+) -> JobRecord:
     """
     End an attempt as *outcome* says, even if somebody asks for the job's end
     at the same moment.
@@ -385,10 +387,20 @@ def _end_attempt(store: JobStore, record: JobRecord, outcome: Any, output: str |
         written = store.compare_and_set(guard, status, changes, output=output)
         if written is not None:
             return written
-        seen = store.get(record.id)
-        if (seen.status, seen.token) != (JobStatus.running, record.token):
+        seen = _latest(store, record)
+        if seen is None or (seen.status, seen.token) != (JobStatus.running, record.token):
             return _own(record, None)
         current = seen
+
+
+def _latest(store: JobStore, record: JobRecord) -> JobRecord | None:
+    """
+    The record as it is now; ``None`` if its time was over and it has been forgotten.
+    """
+    try:
+        return store.get(record.id)
+    except JobNotFound:
+        return None
 
 
 def _facts(progress: Progress) -> dict[str, Any]:

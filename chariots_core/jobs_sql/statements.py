@@ -246,7 +246,8 @@ class Statements:
                 parameters[name] = value.value if name == "status" else value
         if query.since is not None:
             conditions.append("created_at >= :since")
-            parameters["since"] = query.since.timestamp()
+            # A time that was read from here has been rounded to the microsecond.
+            parameters["since"] = query.since.timestamp() - 1e-6
         if query.before_seq is not None:
             conditions.append("seq < :before")
             parameters["before"] = query.before_seq

@@ -163,6 +163,24 @@ class LifecycleContract(StoreTests):
             write(store, running)
         assert done == store.get(running.id)
 
+    @pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
+    def test_attempt_of_a_forgotten_job(
+        self,
+        harness: StoreHarness,
+        store: JobStore,
+        write: Callable[[JobStore, JobRecord], JobRecord],
+    ) -> None:
+        """
+        (36) An attempt that comes back after its job was forgotten is stale, too.
+        """
+        running = started(store, lease=1.0, result_ttl=1.0)
+        fail(store, running, reason=Reason.WORKER_LOST, retryable=True)
+        harness.advance(2.0)
+        store.expire()
+
+        with pytest.raises(StaleAttempt):
+            write(store, running)
+
     def test_late_but_not_given_up(self, harness: StoreHarness, store: JobStore) -> None:
         """
         A lease that has run out, and that nobody has settled, does not cost the result.

@@ -1,0 +1,362 @@
+"""
+Random stories told to a store and to a model of it: they must agree on every job.
+
+Workers claim, die, come back too late; clocks move; several tick at once;
+submissions are repeated; jobs are cancelled and published. No story may lead to
+a move that the table does not have, a lost job, or a second commit.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from chariots_core.errors import IdempotencyMismatch, JobNotFound, StaleAttempt
+from chariots_core.jobs import (
+    IdempotencyKey,
+    JobQuery,
+    JobRecord,
+    JobStatus,
+    NewJob,
+    Reason,
+    check_transition,
+    lifecycle,
+)
+from chariots_core.jobs.tick import TickReport, tick
+from chariots_core.testing.job_store_contract.harness import together
+from chariots_core.testing.stepped_store import SteppedDatabase
+from tests.stores.model import QUEUED, ModelJob
+
+LEASE = 20
+STORIES = os.environ.get("CHARIOTS_TEST_STORIES")
+
+#: The same stories each time, unless somebody asks for a number of new ones.
+SETTINGS = settings(
+    max_examples=int(STORIES or 100),
+    stateful_step_count=40,
+    deadline=None,
+    database=None,
+    derandomize=STORIES is None,
+    suppress_health_check=list(HealthCheck),
+)
+
+reasons = st.sampled_from([Reason.USER_ERROR, Reason.TIMEOUT, Reason.WORKER_LOST])
+release_reasons = st.sampled_from([Reason.WORKER_STOPPED, Reason.UNKNOWN_PIPELINE])
+
+
+class Story(RuleBasedStateMachine):
+    """
+    One story, on a database that others share, under an app of its own.
+    """
+
+    database: SteppedDatabase
+
+    def __init__(self) -> None:
+        super().__init__()
+        app = uuid.uuid4().hex
+        self.handles = [self.database.open(app) for _ in range(2)]
+        self.store = self.handles[0]
+        self.now = 0
+        self.jobs: dict[str, ModelJob] = {}
+        self.keys: dict[str, tuple[str, str]] = {}
+        self.held: list[JobRecord] = []
+
+    def teardown(self) -> None:
+        for handle in self.handles:
+            handle.close()
+
+    # -- submission
+
+    @rule(
+        data=st.data(),
+        max_attempts=st.integers(1, 3),
+        retry_delay=st.sampled_from([0, 0, 20]),
+        delay=st.sampled_from([0, 0, 0, 30]),
+        queue_timeout=st.sampled_from([None, None, 40]),
+        resend_after=st.sampled_from([None, 20]),
+        priority=st.integers(0, 1),
+        key=st.sampled_from([None, None, "a", "b"]),
+    )
+    def submit(self, data: st.DataObject, key: str | None, **options: Any) -> None:
+        job = NewJob(pipeline="p", backend="b", input_json="1", result_ttl=50, **options)
+        if key is None:
+            created = self.store.create(job)
+            assert not created.replayed
+            self.jobs[job.id] = ModelJob(asked=job, now=self.now)
+            return
+        digest = data.draw(st.sampled_from("xy"))
+        idempotency = IdempotencyKey(key=key, digest=digest)
+        earlier = self.keys.get(key)
+        if earlier is not None and self.jobs[earlier[0]].is_forgotten(self.now):
+            earlier = None
+        if earlier is None:
+            assert not self.store.create(job, idempotency=idempotency).replayed
+            self.jobs[job.id] = ModelJob(asked=job, now=self.now)
+            self.keys[key] = (job.id, digest)
+        elif earlier[1] == digest:
+            created = self.store.create(job, idempotency=idempotency)
+            assert (True, earlier[0]) == (created.replayed, created.record.id)
+        else:
+            with pytest.raises(IdempotencyMismatch):
+                self.store.create(job, idempotency=idempotency)
+
+    @precondition(lambda self: self.known())
+    @rule(data=st.data())
+    def submit_again(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.known()))
+        assert self.handles[1].create(job.asked).replayed
+
+    @precondition(lambda self: self.known())
+    @rule(data=st.data())
+    def broker_refuses(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.known()))
+        record = self.store.get(job.asked.id)
+        if record.status is QUEUED:
+            lifecycle.not_submitted(self.store, record)
+            job.status = JobStatus.failed
+            job.end(self.now, Reason.NOT_SUBMITTED)
+
+    # -- workers
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data(), n=st.integers(1, 3))
+    def messages_arrive(self, data: st.DataObject, n: int) -> None:
+        job = data.draw(st.sampled_from(list(self.jobs.values())))
+        claims = together(
+            n,
+            lambda i: lifecycle.claim(
+                self.handles[i % 2], job.asked.id, worker=f"w{i}", lease=LEASE
+            ),
+        )
+        won = [record for record in claims if record is not None]
+        assert int(job.is_startable(self.now)) == len(won)
+        if won:
+            self.held += won
+            job.claim(self.now, LEASE)
+
+    @rule(n=st.integers(1, 3))
+    def workers_take_the_next(self, n: int) -> None:
+        waiting = sorted(
+            (job for job in self.jobs.values() if job.is_startable(self.now)),
+            key=lambda job: (-job.asked.priority, list(self.jobs).index(job.asked.id)),
+        )
+        expected = [job.asked.id for job in waiting[:n]]
+        claims = together(
+            n,
+            lambda i: self.handles[i % 2].claim_next(
+                backend="b", queues=["default", "other"], worker=f"w{i}", lease=LEASE
+            ),
+        )
+        won = [record for record in claims if record is not None]
+        assert sorted(expected) == sorted(record.id for record in won)
+        self.held += won
+        for record in won:
+            self.jobs[record.id].claim(self.now, LEASE)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def worker_renews(self, data: st.DataObject) -> None:
+        held, job = self.some_attempt(data)
+        if not job.owns(held):
+            with pytest.raises(StaleAttempt):
+                lifecycle.renew(self.store, held, lease=LEASE)
+            return
+        renewed = lifecycle.renew(self.store, held, lease=LEASE)
+        assert job.cancel == renewed.cancel_requested
+        job.lease_until = self.now + LEASE
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), trained=st.booleans())
+    def worker_completes(self, data: st.DataObject, trained: bool) -> None:
+        held, job = self.some_attempt(data)
+        value = f'"{held.id} {held.attempt} {held.token}"'
+        manifest = "{}" if trained else None
+
+        def commit(i: int) -> bool:
+            try:
+                lifecycle.complete(self.handles[i], held, value_json=value, manifest_json=manifest)
+            except StaleAttempt:
+                return False
+            return True
+
+        assert int(job.owns(held)) == sum(together(2, commit))
+        if job.owns(held):
+            job.complete(self.now, value, trained=trained)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), reason=reasons, retryable=st.booleans())
+    def worker_fails(self, data: st.DataObject, reason: str, retryable: bool) -> None:
+        held, job = self.some_attempt(data)
+        if not job.owns(held):
+            with pytest.raises(StaleAttempt):
+                lifecycle.fail(self.store, held, reason=reason, retryable=retryable)
+            return
+        lifecycle.fail(self.store, held, reason=reason, retryable=retryable)
+        job.fail(self.now, reason, retryable=retryable)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), reason=release_reasons, delay=st.sampled_from([0, 10]))
+    def worker_hands_back(self, data: st.DataObject, reason: str, delay: int) -> None:
+        held, job = self.some_attempt(data)
+        if not job.owns(held):
+            with pytest.raises(StaleAttempt):
+                lifecycle.release(self.store, held, reason=reason, delay=delay)
+            return
+        lifecycle.release(self.store, held, reason=reason, delay=delay)
+        job.release(self.now, reason, delay)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def worker_dies(self, data: st.DataObject) -> None:
+        held, _ = self.some_attempt(data)
+        self.held.remove(held)
+
+    # -- others
+
+    @precondition(lambda self: self.known())
+    @rule(data=st.data())
+    def somebody_cancels(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(self.known()))
+        record = lifecycle.request_cancel(self.store, job.asked.id)
+        job.request_cancel(self.now)
+        assert job.status is record.status
+
+    @rule(seconds=st.sampled_from([10, 20, 50]))
+    def time_passes(self, seconds: int) -> None:
+        self.database.advance(seconds)
+        self.now += seconds
+
+    @rule(n=st.integers(1, 3), fails=st.booleans())
+    def some_tick(self, n: int, fails: bool) -> None:
+        sent: list[tuple[str, int]] = []
+
+        def dispatch(record: JobRecord) -> None:
+            sent.append((record.id, record.generation))
+            if fails:
+                raise ConnectionError("the broker is down")
+
+        def one(i: int) -> TickReport:
+            return tick(self.handles[i % 2], dispatch=dispatch, publish=lambda _record: None)
+
+        together(n, one)
+        assert Counter(self.settled(list(self.jobs.values()))) == Counter(sent)
+
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def somebody_looks(self, data: st.DataObject) -> None:
+        job = data.draw(st.sampled_from(list(self.jobs.values())))
+        sent: list[tuple[str, int]] = []
+        tick(
+            self.store,
+            dispatch=lambda record: sent.append((record.id, record.generation)),
+            publish=lambda _record: None,
+            job_id=job.asked.id,
+        )
+        assert self.settled([job]) == sent
+
+    # -- what must be so
+
+    @invariant()
+    def records_agree(self) -> None:
+        for job_id, job in self.jobs.items():
+            if job.is_forgotten(self.now):
+                with pytest.raises(JobNotFound):
+                    self.store.get(job_id)
+                continue
+            record = self.handles[1].get(job_id)
+            assert job.facts == {name: getattr(record, name) for name in job.facts}
+            assert record.attempt <= record.max_attempts
+            assert job.commits == int(record.status is JobStatus.done)
+
+    @invariant()
+    def events_agree(self) -> None:
+        for job in self.known():
+            events = self.store.events(job.asked.id)
+            assert job.events == [
+                (event.kind, event.status, event.reason, event.attempt) for event in events
+            ]
+            before: JobStatus | None = None
+            for event in events:
+                if event.kind == "state":
+                    check_transition(before, event.status)
+                    before = event.status
+                assert before is event.status
+
+    @invariant()
+    def lists_agree(self) -> None:
+        known = self.known()
+        listed = self.store.list_jobs(JobQuery(limit=1000))
+        assert [job.asked.id for job in reversed(known)] == [record.id for record in listed]
+        unfinished = Counter(job.status for job in known if not job.status.is_final)
+        assert unfinished == Counter(dict(self.store.counts()))
+        due = {job.asked.id for job in known if job.is_due(self.now)}
+        assert due == {record.id for record in self.store.due(limit=1000)}
+
+    # -- parts
+
+    def known(self) -> list[ModelJob]:
+        return [job for job in self.jobs.values() if not job.is_forgotten(self.now)]
+
+    def some_attempt(self, data: st.DataObject) -> tuple[JobRecord, ModelJob]:
+        held = data.draw(st.sampled_from(self.held))
+        return held, self.jobs[held.id]
+
+    def settled(self, jobs: list[ModelJob]) -> list[tuple[str, int]]:
+        sent = []
+        for job in jobs:
+            if not job.is_due(self.now):
+                continue
+            if job.is_unpublished:
+                job.publish()
+            elif job.tick(self.now):
+                sent.append((job.asked.id, job.generation))
+        return sent
+
+
+@contextmanager
+def _stories_on(url: str) -> Iterator[type[Story]]:
+    class StoryHere(Story):
+        database = SteppedDatabase(url)
+
+    yield StoryHere
+    StoryHere.database.close()
+
+
+@pytest.mark.timeout(300)
+def test_stories_on_sqlite(tmp_path: Path) -> None:
+    """
+    SQLite and the model agree on every job after every step of every story.
+    """
+    with _stories_on(f"sqlite:///{tmp_path}/jobs.db") as story:
+        run_state_machine_as_test(story, settings=SETTINGS)
+
+
+@pytest.mark.timeout(300)
+def test_stories_on_postgresql(postgres_tables: str) -> None:
+    """
+    PostgreSQL and the model agree on every job after every step of every story.
+    """
+    quicker = settings(
+        SETTINGS,
+        max_examples=SETTINGS.max_examples // 5,
+        # To look for a shorter story takes minutes; SQLite's will mostly do.
+        phases=[Phase.generate],
+    )
+    with _stories_on(postgres_tables) as story:
+        run_state_machine_as_test(story, settings=quicker)
