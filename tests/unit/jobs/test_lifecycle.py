@@ -1,5 +1,5 @@
 """
-What follows from what, without a store. (With stores: the contract of job stores.)
+What follows from what, without a store; with stores, see the contract of job stores.
 """
 
 from __future__ import annotations
