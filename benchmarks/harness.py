@@ -84,7 +84,7 @@ def run_suite(
         case: {figure: statistics.median(values) for figure, values in figures.items()}
         for case, figures in samples.items()
     }
-    report = {
+    report: dict[str, object] = {
         "suite": name,
         "python": platform.python_version(),
         "cores": os.cpu_count(),

@@ -20,7 +20,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import psutil
 
@@ -60,7 +60,7 @@ class Engine(ABC):
     name: str
     submitted = 0
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="chariots-bench-"))
         self.processes: list[subprocess.Popen[bytes]] = []
         self.environment = dict(os.environ, BENCH_FOLDER=str(self.folder), PYTHONPATH=str(REPO))
@@ -220,7 +220,7 @@ class RQSimple(RedisEngine):
         return bool(job.get_status(refresh=True).value == "finished")
 
     def pending(self) -> int:
-        finished = int(self.redis.zcard("rq:finished:bench"))  # type: ignore[arg-type]
+        finished = int(self.redis.zcard("rq:finished:bench"))
         return self.submitted - finished
 
 
@@ -274,7 +274,7 @@ class CeleryPrefork(RedisEngine):
         return bool(self.results.exists(f"celery-task-meta-{job.id}"))
 
     def pending(self) -> int:
-        return self.submitted - int(self.results.dbsize())  # type: ignore[arg-type]
+        return self.submitted - int(self.results.dbsize())
 
 
 class Local(Engine):

@@ -13,6 +13,7 @@ import functools
 import statistics
 import time
 from collections.abc import Mapping
+from typing import Any
 
 from benchmarks.harness import Case, Target, run_suite
 from benchmarks.queues.engines import (
@@ -94,7 +95,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=JOBS)
     parser.add_argument("--only", default="", help="cases whose name contains this text")
     options = parser.parse_args()
-    matrix = [
+    matrix: list[tuple[Any, int]] = [
         (Local, 1),
         (Local, 2),
         (CeleryPrefork, 1),

@@ -83,7 +83,7 @@ def predict(client: PipelinesClient) -> None:
     answer = client.call_pipeline("predict_iris", list(FLOWERS.values()))
     table = Table("flower", "sepal", "petal", "species", title_justify="left")
     for (looks, (a, b, c, d)), species in zip(FLOWERS.items(), answer.value, strict=True):
-        table.add_row(looks, f"{a} × {b} cm", f"{c} × {d} cm", f"[bold]{species}")
+        table.add_row(looks, f"{a} by {b} cm", f"{c} by {d} cm", f"[bold]{species}")
     step("predict", f"answered in the request (decided by: {answer.decided_by})")
     step("", versions_of(answer))
     console.print(table)
