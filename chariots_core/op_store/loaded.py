@@ -103,6 +103,8 @@ def activated(client: BaseOpStoreClient, template: Template) -> Loaded:
     if error is not None:
         raise error
     active = client.activate(template.name, states.members(ops, stored))
+    # as the store has them now: every process shows the same creation times
+    parts = states.parts_of(ops, active.ops)
     return with_trained(client, template, _made(template, active, ops, parts, None))
 
 

@@ -4,13 +4,15 @@ What is written when a pipeline is registered, and when it is saved.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
+
+import attrs
 
 from chariots_core.op_store import policy, states
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.values import Manifest, SavedOp
+from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
 from chariots_core.pipelines.ops import LoadableOp
 
 
@@ -43,14 +45,42 @@ def to_save(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Ma
     """
     candidate = client.candidate(template.name)
     trained = candidate.saved if candidate else ()
+    outdone = _outdone(client, template, loaded)
+    parts = {
+        path: attrs.evolve(part, version=outdone[part.op].version, from_store=True)
+        if part.op in outdone
+        else part
+        for path, part in loaded.parts.items()
+    }
     return Manifest(
         pipeline=template.name,
-        saved=(*trained, *_bound(client, template, loaded)),
-        links=policy.saved_links(template.edges, loaded.parts, candidate),
+        saved=(*trained, *_bound(client, template, loaded, outdone)),
+        links=policy.saved_links(template.edges, parts, candidate),
     )
 
 
-def _bound(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Iterator[SavedOp]:
+def _outdone(
+    client: BaseOpStoreClient, template: Template, loaded: Loaded
+) -> Mapping[str, OpVersion]:
+    """
+    Op name to newest version, where only the code's fresh state is bound here, and
+    something better has been saved for that code: a training, before any load.
+    """
+    fresh = {
+        part.op: part.version
+        for part in loaded.parts.values()
+        if part.stateful and not part.from_store
+    }
+    newest = client.newest(fresh, code={op: template.code[op] for op in fresh})
+    return {op: known for op, known in newest.items() if known.version != fresh[op]}
+
+
+def _bound(
+    client: BaseOpStoreClient,
+    template: Template,
+    loaded: Loaded,
+    outdone: Collection[str],
+) -> Iterator[SavedOp]:
     """
     What is bound in this process, and is not in the store as it is.
     """
@@ -58,9 +88,7 @@ def _bound(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Ite
     for name, (op, part) in ops.items():
         if not isinstance(op, LoadableOp):
             yield states.described(client, op)
-        elif name in template.trained_ops:
-            # its state is in the store, unless the code has a newer one
-            if not part.from_store:
-                yield states.described(client, op)
+        elif name in outdone or (name in template.trained_ops and part.from_store):
+            continue
         elif states.is_changed(op, loaded.stored.get(name)):
             yield states.described(client, op)

@@ -150,8 +150,8 @@ def saved_links(
     The links that saving a pipeline validates.
 
     What its newest run trained is valid with what it ran with. All else that is
-    bound is valid on the word of who saves it, but for one thing: a trained op
-    that was not trained again says nothing about an upstream that was.
+    bound is valid on the word of who saves it, but for two trained states: only
+    a run joins those.
     """
     trained = candidate.trained if candidate else {}
     now = {
@@ -169,7 +169,9 @@ def saved_links(
 def _needs_a_run(upstream: Part, downstream: Part, trained: Collection[str]) -> bool:
     if not (upstream.stateful and downstream.stateful):
         return False
-    return downstream.adapts or upstream.op in trained or downstream.op in trained
+    if upstream.op in trained or downstream.op in trained or downstream.adapts:
+        return True
+    return upstream.from_store and downstream.from_store
 
 
 def _distinct(links: Iterable[Link]) -> tuple[Link, ...]:

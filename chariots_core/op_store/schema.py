@@ -22,8 +22,9 @@ state: Final = sa.Table(
 )
 
 #: Everything that was ever saved; rows are added and never taken away. The
-#: newest version of an op is the one of the highest rank; one without a rank
-#: was trained, and not saved yet. Ranks and seqs come from the same counter.
+#: newest version of an op is the one of the highest rank; rank 0 was never the
+#: newest, and one without a rank was trained, and not saved yet. Ranks and seqs
+#: come from the same counter.
 op_versions: Final = sa.Table(
     "op_store_versions",
     _tables,

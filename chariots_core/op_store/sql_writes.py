@@ -97,20 +97,26 @@ class Change:
         Save a version, unless it is there; return its seq.
 
         What a run trained becomes the op's newest version. Other bytes of a
-        version that is known take the place of those, and no more than that.
+        version that is known take the place of those, and no more than that. A
+        state that nobody trained does not outdo one that the same code saved before.
         """
-        newest = self._row(saved, same_version=False, released=True)
+        newest = self._row(saved)
         if newest is not None and _is_same(newest, saved):
             return int(newest.seq)
-        known = self._row(saved, same_version=True, released=True)
-        if saved.trained or known is None:
+        known = self._row(saved, op_versions.c.identity == saved.version.identity)
+        if saved.trained:
             return self._put(saved, manifest, rank=self._next())
-        if _is_same(known, saved):
+        if known is not None and _is_same(known, saved):
             return int(known.seq)
-        return self._put(saved, manifest, rank=known.rank)
+        if known is not None:
+            return self._put(saved, manifest, rank=known.rank)
+        outdone = saved.digest is not None and self._row(saved, op_versions.c.code == _code(saved))
+        return self._put(saved, manifest, rank=0 if outdone else self._next())
 
     def _put(self, saved: SavedOp, manifest: Manifest, rank: int) -> int:
-        candidate = self._row(saved, same_version=True, released=False)
+        candidate = self._row(
+            saved, op_versions.c.identity == saved.version.identity, released=False
+        )
         if candidate is None or not _is_same(candidate, saved):
             return self._insert(saved, manifest, rank=rank)
         self._connection.execute(
@@ -118,21 +124,20 @@ class Change:
         )
         return int(candidate.seq)
 
-    def _row(self, saved: SavedOp, *, same_version: bool, released: bool) -> Row[Any] | None:
+    def _row(
+        self, saved: SavedOp, *conditions: sa.ColumnElement[bool], released: bool = True
+    ) -> Row[Any] | None:
         """
-        The newest row of the op, or of this version of it.
+        The newest row of the op for which the conditions hold.
         """
         rank = op_versions.c.rank
-        query = (
+        return self._connection.execute(
             sa.select(op_versions)
-            .where(op_versions.c.op == saved.op)
+            .where(op_versions.c.op == saved.op, *conditions)
             .where(rank.is_not(None) if released else rank.is_(None))
             .order_by(rank.desc(), op_versions.c.seq.desc())
             .limit(1)
-        )
-        if same_version:
-            query = query.where(op_versions.c.identity == saved.version.identity)
-        return self._connection.execute(query).first()
+        ).first()
 
     def _insert(self, saved: SavedOp, manifest: Manifest, rank: int | None) -> int:
         seq = self._next()
@@ -142,7 +147,7 @@ class Change:
                 op=saved.op,
                 identity=saved.version.identity,
                 created=saved.version.creation_time.isoformat(),
-                code=saved.code or saved.version.major,
+                code=_code(saved),
                 digest=saved.digest,
                 serializer=saved.serializer,
                 size=saved.size,
@@ -253,3 +258,7 @@ class Change:
 
 def _is_same(row: Row[Any], saved: SavedOp) -> bool:
     return (row.identity, row.digest) == (saved.version.identity, saved.digest)
+
+
+def _code(saved: SavedOp) -> str:
+    return saved.code or saved.version.major

@@ -162,6 +162,21 @@ def test_other_bytes_of_an_old_version_do_not_make_it_newest(store: LocalOpStore
     )
 
 
+def test_untrained_state_does_not_outdo_a_trained_one(store: LocalOpStoreClient) -> None:
+    """
+    A state that nobody trained is kept, and is the newest only of another code.
+    """
+    store.publish(job(store, "trained"))
+    fresh = attrs.evolve(saved(store, "pca", "fresh"), trained=False)
+    other = attrs.evolve(saved(store, "pca", "other"), trained=False, code="other")
+    published = []
+    for described in (fresh, other):
+        store.publish(Manifest(pipeline="predict", saved=(described,)), release=True)
+        published.append(texts(store))
+
+    assert [["trained", "fresh"], ["other", "trained", "fresh"]] == published
+
+
 def test_other_bytes_of_the_newest_version_are_taken(store: LocalOpStoreClient) -> None:
     """
     State saved under the newest version is what is loaded next, also when it was there before.

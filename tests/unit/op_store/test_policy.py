@@ -135,9 +135,19 @@ def test_saving_validates_what_is_bound() -> None:
     """
     Without a training, who saves a pipeline vouches for the versions it has.
     """
+    new = {**PARTS, "forest": attrs.evolve(FOREST, from_store=False)}
     every = tuple(link_between(PARTS[up], PARTS[down]) for up, down in EDGES)
 
-    assert every == saved_links(EDGES, PARTS, None)
+    assert every == saved_links(EDGES, new, None)
+
+
+def test_saving_joins_no_two_trainings() -> None:
+    """
+    Two states of the store are joined by a run, and by nobody's word.
+    """
+    links = saved_links(EDGES, PARTS, None)
+
+    assert (link_between(PLAIN, PCA), link_between(FOREST, AFTER)) == links
 
 
 def test_saving_does_not_pretend_a_training() -> None:

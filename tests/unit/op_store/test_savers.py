@@ -117,7 +117,7 @@ def test_process_killed_in_the_middle_leaves_the_old(tmp_path: Path) -> None:
     saver.save(b"old", "model")
     child = os.fork()
     if child == 0:
-        Path.replace = lambda *_: os._exit(9)  # type: ignore[assignment,method-assign]
+        Path.replace = lambda *_: os._exit(9)  # type: ignore[method-assign]
         saver.save(b"new", "model")
         os._exit(0)
     _, status = os.waitpid(child, 0)
