@@ -55,10 +55,6 @@ def encode(value: object) -> bytes:
     plain = to_plain(value)
     try:
         return _ENCODER.encode(plain)
-    except OverflowError:
-        # an older msgspec stops at 64 bits
-        text = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        return text.encode()
     except ValueError as error:
         # the interpreter bounds the decimal text of an integer; see sys.set_int_max_str_digits
         reason = f"it holds an integer that has no decimal text ({error})"
@@ -79,8 +75,6 @@ def decode(data: bytes | bytearray | memoryview | str) -> Any:
     """
     try:
         return _DECODER.decode(data)
-    except msgspec.ValidationError as error:
-        return _decode_huge(data, error)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _malformed(error) from error
 
@@ -283,22 +277,6 @@ def _shown(path: _Path) -> str:
         else:
             parts.append(f"[{key}]")
     return "$" + "".join(reversed(parts))
-
-
-def _decode_huge(data: bytes | bytearray | memoryview | str, error: Exception) -> Any:
-    """
-    What msgspec refuses for its numbers, by the standard library, which refuses fewer.
-    """
-    text = data if isinstance(data, str) else bytes(data).decode()
-    try:
-        # to_plain: the standard library reads 1e999 as infinity
-        return to_plain(json.loads(text, parse_constant=_refuse_constant))
-    except (ValueError, RecursionError):
-        raise _malformed(error) from error
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number")
 
 
 def _malformed(error: Exception) -> NotJSONError:

@@ -5,13 +5,15 @@ Ops: the work that nodes do.
 from __future__ import annotations
 
 import copy
+import secrets
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Self
 
 from chariots_core.errors import PipelineError
 from chariots_core.pipelines.callbacks import OpCallBack
-from chariots_core.versioning import Version, version_of
+from chariots_core.versioning import Version, VersionType, version_of
 
 
 class BaseOp(ABC):
@@ -146,6 +148,18 @@ class LoadableOp(BaseOp):
         """
         self.load(data)
         self._op_version = version
+
+    def mark_trained(self, version_type: VersionType = VersionType.PATCH) -> None:
+        """
+        Give the op a version of its own, later than any it had.
+
+        An op that learns calls it once its state has changed: others are then
+        to be validated with the new state. The digest of *version_type* gets
+        the time and a random number, so that no two trainings share a version;
+        the others are those of the code.
+        """
+        salt = b"%d:%s" % (time.time_ns(), secrets.token_bytes(16))
+        self._op_version = version_of(self).update(version_type, salt)
 
     def copy(self) -> Self:
         """

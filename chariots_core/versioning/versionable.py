@@ -5,7 +5,7 @@ The version of a class, or of an object of it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -69,7 +69,7 @@ class VersionableMeta(type):
 
 def _digests(versioned: object) -> dict[VersionType, str]:
     entries: _Entries = {version_type: [] for version_type in VersionType}
-    for name, declared in sorted(_declared(versioned).items()):
+    for name, declared in _declared(versioned).items():
         for path, field in _fields(name, declared):
             _add(entries, path, field)
     return {version_type: _digest(sorted(encoded)) for version_type, encoded in entries.items()}
@@ -81,13 +81,19 @@ def _digest(encoded: list[bytes]) -> str:
     return hashlib.sha1(b"".join(encoded), usedforsecurity=False).hexdigest()
 
 
-def _declared(versioned: object) -> dict[str, object]:
+def _declared(versioned: object) -> dict[str, VersionedField[Any] | VersionedFieldDict]:
     cls = versioned if isinstance(versioned, type) else type(versioned)
-    declared: dict[str, object] = {}
-    for base in reversed(cls.__mro__):
-        declared.update(vars(base))
+    namespaces: list[Mapping[str, Any]] = [vars(base) for base in reversed(cls.__mro__)]
     if versioned is not cls:
-        declared.update(getattr(versioned, "__dict__", {}))
+        namespaces.append(getattr(versioned, "__dict__", {}))
+    declared: dict[str, VersionedField[Any] | VersionedFieldDict] = {}
+    for namespace in namespaces:
+        for name, value in namespace.items():
+            if isinstance(value, VersionedField | VersionedFieldDict):
+                declared[name] = value
+            elif name in declared:
+                # a plain attribute of a nearer class takes the field out
+                del declared[name]
     return declared
 
 

@@ -16,7 +16,7 @@ from chariots_core.pipelines import (
     LoadableOp,
     OpCallBack,
 )
-from chariots_core.versioning import Version, version_of
+from chariots_core.versioning import Version, VersionType, version_of
 from tests.support import wait_until
 from tests.unit.pipelines.ops_for_tests import (
     AddOne,
@@ -127,3 +127,20 @@ def test_a_run_costs_little() -> None:
 
     # a busy machine may spoil one measurement, but not all of them
     wait_until(attempt, timeout=30, message="a run costs more than ten microseconds")
+
+
+def test_ops_that_learn_mark_it() -> None:
+    """
+    Marking an op as trained gives it a version of its own in the digest that is named.
+    """
+    one, other = Counter(), Counter()
+    one.mark_trained()
+    other.mark_trained(VersionType.MINOR)
+    first = one.op_version
+    one.mark_trained()
+
+    code = version_of(Counter)
+    assert (code.major, code.minor) == (first.major, first.minor)
+    assert code.minor != other.op_version.minor
+    assert 4 == len({code, first, one.op_version, other.op_version})
+    assert one.op_version > code

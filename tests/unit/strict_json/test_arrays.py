@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.sparse import csr_matrix
 
 from chariots_core import strict_json
 from chariots_core.errors import NotJSONError
@@ -81,6 +82,7 @@ def test_forms(value: Any, text: bytes) -> None:
         (pd.DataFrame({0: [1]}), "$", "column 0 has no text name"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "$", "one name"),
         ([pd.NA], "$[0]", "missing value"),
+        ([csr_matrix([[1, 0]])], "$[0]", "toarray()"),
     ],
 )
 def test_refusals(value: Any, path: str, word: str) -> None:

@@ -43,6 +43,10 @@ class Count(int):
     pass
 
 
+class Share(float):
+    pass
+
+
 Point = namedtuple("Point", "x y")  # noqa: PYI024 - the untyped kind is common too
 
 json_values = st.recursive(
@@ -123,7 +127,7 @@ def test_path_leads_to_the_value_at_fault(beside: Any, keys: list[str | int]) ->
         (OrderedDict(a=1), b'{"a":1}'),
         (defaultdict(list, a=[1]), b'{"a":[1]}'),
         ({Name("a"): Name("b")}, b'{"a":"b"}'),
-        ([Count(3)], b"[3]"),
+        ([Count(3), Share(0.5)], b"[3,0.5]"),
         (None, b"null"),
         ({}, b"{}"),
         ("grüße \U0001f600", '"grüße \U0001f600"'.encode()),
@@ -163,6 +167,7 @@ def test_forms(value: Any, text: bytes) -> None:
         ([Plain.ONE], "$[0]", "Enum"),
         ([Number.ONE], "$[0]", "Enum"),
         ([Text.ONE], "$[0]", "Enum"),
+        ([Share("nan")], "$[0]", "no JSON number"),
         ([1 + 2j], "$[0]", "'complex' object"),
         ([object()], "$[0]", "'object' object"),
         ([MappingProxyType({})], "$[0]", "'mappingproxy' object"),

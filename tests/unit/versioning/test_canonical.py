@@ -102,6 +102,8 @@ def test_order_of_dicts_does_not_count(mapping: dict[Any, int], random: Any) -> 
         ({"a": 1}, [("a", 1)]),
         ({1}, [1]),
         (0.0, -0.0),
+        (1j, 1 + 1j),
+        (1j, 1.0),
         (Colour.RED, Colour.BLUE),
         (Colour.RED, 1),
         (Point(1, 2), Point(2, 1)),

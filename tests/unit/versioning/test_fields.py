@@ -298,3 +298,23 @@ def test_frozen_values_may_hold_fields() -> None:
         holder(settings=VersionedField(Settings(), MINOR)),
         holder(settings=VersionedField(Settings(depth=4), MINOR)),
     )
+
+
+def test_versioned_dicts_inside_a_field() -> None:
+    """
+    A versioned dict inside a field reads as a plain dict, and counts entry by entry.
+    """
+
+    def cls(depth: int) -> Any:
+        inner = VersionedFieldDict(PATCH, {"depth": depth})
+        return holder(parameters=VersionedField({"model": inner}, MAJOR))
+
+    assert {"model": {"depth": 1}} == cls(1).parameters
+    assert {PATCH} == changed(cls(1), cls(2))
+
+
+def test_fields_show_what_they_hold() -> None:
+    """
+    The repr of a field tells its value and its type.
+    """
+    assert "VersionedField(3, VersionType.MAJOR)" == repr(VersionedField(3, MAJOR))

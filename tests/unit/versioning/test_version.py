@@ -121,6 +121,8 @@ def test_versions_do_not_compare_with_others() -> None:
     with pytest.raises(TypeError):
         _ = Version() > 3  # type: ignore[operator]
     with pytest.raises(TypeError):
+        _ = Version() < 3  # type: ignore[operator]
+    with pytest.raises(TypeError):
         _ = Version() + 3  # type: ignore[operator]
 
 
