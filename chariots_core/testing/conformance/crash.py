@@ -61,7 +61,7 @@ class Crash(KitFixtures):
         31: nor does an op live on that kills the process above it.
         """
         worker()
-        record = deployment.submit("killparent", deployment.task())
+        record = deployment.submit("killparent", deployment.task(spare=os.getpid()))
         pid = deployment.started()
 
         deployment.until(lambda: not alive(pid), "no orphan", deployment.bounds.crash_detection)

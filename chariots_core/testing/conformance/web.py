@@ -5,6 +5,7 @@ A served app: what a client on another machine would talk to.
 from __future__ import annotations
 
 import socket
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -39,17 +40,30 @@ class Web(Process):
         wait_until(self._answers, timeout=timeout, message=lambda: f"{self.url}: {self.output()}")
         return self
 
+    @cached_property
+    def client(self) -> httpx.Client:
+        """
+        What speaks to it. No connection is kept: each request may meet another process.
+        """
+        one_each = httpx.Limits(max_keepalive_connections=0)
+        return httpx.Client(base_url=self.url, timeout=20.0, limits=one_each, trust_env=False)
+
+    def close(self) -> None:
+        if "client" in self.__dict__:
+            self.client.close()
+        super().close()
+
     def get(self, path: str, **arguments: Any) -> httpx.Response:
         """
         GET a path.
         """
-        return httpx.get(self.url + path, timeout=20.0, **arguments)
+        return self.client.get(path, **arguments)
 
     def post(self, path: str, **arguments: Any) -> httpx.Response:
         """
         POST to a path.
         """
-        return httpx.post(self.url + path, timeout=20.0, **arguments)
+        return self.client.post(path, **arguments)
 
     def submit(self, pipeline: str, value: Any) -> str:
         """
