@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -76,7 +75,7 @@ def worker(
     if parent is not None:
         die_with_parent(parent)
     logging.basicConfig(
-        level=log_level.upper(), format=f"%(asctime)s %(levelname)s [{os.getpid()}] %(message)s"
+        level=log_level.upper(), format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
     )
     pool = _pool_of(app)
     settings = _settings(app, settings_json, queues, isolation, grace)

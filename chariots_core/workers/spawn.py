@@ -65,7 +65,7 @@ def spawn_worker(
             f"and name it 'module:attribute', or start the worker by start_method='fork'",
             backend=pool.name,
         )
-    return start_workers(spec, settings=settings, log=_log_file() if quiet else None)
+    return start_workers(spec, settings=settings, quiet=quiet)
 
 
 def start_workers(
@@ -73,7 +73,7 @@ def start_workers(
     *,
     processes: int = 1,
     settings: WorkerSettings | None = None,
-    log: IO[bytes] | None = None,
+    quiet: bool = False,
 ) -> WorkerProcess:
     """
     Run the command ``chariots worker`` as a child of this process.
@@ -85,10 +85,12 @@ def start_workers(
         app_spec: the app, as ``module:attribute``.
         processes: how many workers.
         settings: how they work.
-        log: where their output goes; ``None``: where this process's goes.
+        quiet: keep their output in the handle, or else let it go where this
+            process's output goes.
     """
     settings = settings or WorkerSettings()
     pipes = _Pipes.open()
+    log = _log_file() if quiet else None
     output = None if log is None else log.fileno()
     child = subprocess.Popen(
         [

@@ -68,6 +68,7 @@ class Supervisor:
         self._pause = pause
         self._steady = steady
         self._was_ready = False
+        self._hopeless = False
 
     def run(self, on_ready: Callable[[], None] | None = None) -> int:
         """
@@ -83,7 +84,7 @@ class Supervisor:
         while not self._signals.requested:
             for slot in self._slots:
                 self._tend(slot)
-            if self._failed_at_first():
+            if self._hopeless:
                 self._stop(order=True)
                 return EXIT_ERROR
             if not self._was_ready and self._all_ready():
@@ -99,12 +100,15 @@ class Supervisor:
         now = time.monotonic()
         if slot.worker is not None and not slot.worker.alive:
             self._bury(slot, now)
-        if slot.worker is None and now >= slot.not_before:
+        if slot.worker is None and not self._hopeless and now >= slot.not_before:
             slot.worker, slot.began = self._start(), now
             slot.pidfd = open_pidfd(slot.worker.pid)
 
     def _bury(self, slot: _Slot, now: float) -> None:
         assert slot.worker is not None
+        if not (self._was_ready or slot.worker.ready) and slot.worker.exit_code == EXIT_ERROR:
+            # One that could not begin at all will not do better the next time.
+            self._hopeless = True
         young = now - slot.began < self._steady
         slot.deaths = slot.deaths + 1 if young else 1
         first, longest = self._pause
@@ -117,15 +121,6 @@ class Supervisor:
             pause,
         )
         self._clear(slot)
-
-    def _failed_at_first(self) -> bool:
-        # One that cannot begin at all will not do better the next time.
-        return not self._was_ready and any(
-            slot.worker is not None
-            and slot.worker.exit_code == EXIT_ERROR
-            and not slot.worker.ready
-            for slot in self._slots
-        )
 
     def _all_ready(self) -> bool:
         return all(slot.worker is not None and slot.worker.ready for slot in self._slots)

@@ -1,0 +1,287 @@
+"""
+``chariots worker``: one worker, or several that are kept alive.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from chariots_core.app import App
+from chariots_core.jobs import JobStatus, NewJob
+from chariots_core.workers.contracts import RunnerSettings
+from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.spawn import start_workers
+from tests.cli.conftest import Project, ended
+from tests.support import process_alive, wait_until
+
+
+@contextmanager
+def workers(
+    project: Project, app: App, *arguments: str, n: int = 1
+) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    The command, with *n* workers on the list.
+    """
+    process = project.start("worker", "project:app", *arguments)
+    try:
+        wait_until(lambda: process.poll() is not None or alive(app) == n, 20, lambda: project.log)
+        assert process.poll() is None, project.log
+        yield process
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
+        process.wait()
+
+
+def alive(app: App) -> int:
+    """
+    How many workers are on the list.
+    """
+    return len(app.job_store.workers())
+
+
+def submit(app: App, pipeline: str = "echo", **options: int) -> str:
+    """
+    A job of the project.
+    """
+    assert app.pool is not None
+    job = NewJob(pipeline=pipeline, backend="local", input_json="[1]", **options)  # type: ignore[arg-type]
+    return app.pool.submit_job(job).id
+
+
+def hold(project: Project, app: App, **options: int) -> str:
+    """
+    A job that runs until the file ``gate`` is there.
+    """
+    job_id = submit(app, "hold", **options)
+    wait_until((project.folder / "started").exists, message=lambda: project.log)
+    return job_id
+
+
+def done(app: App, job_id: str) -> bool:
+    """
+    Whether a job is done.
+    """
+    return app.job_store.get(job_id).status is JobStatus.done
+
+
+def test_worker_runs_jobs_of_an_importable_app(project: Project, app: App) -> None:
+    """
+    46: an app in the current folder is found; its jobs run; SIGTERM gives exit code 0.
+    """
+    with workers(project, app) as process:
+        job_id = submit(app)
+        wait_until(lambda: done(app, job_id), message=lambda: project.log)
+        process.terminate()
+
+        assert 0 == ended(process)
+    assert 0 == alive(app)
+    assert "has stopped" in project.log
+
+
+def test_interrupt_while_busy(project: Project, app: App) -> None:
+    """
+    46: Ctrl-C lets the job come to its end.
+    """
+    with workers(project, app) as process:
+        job_id = hold(project, app)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: process.poll() is not None or True)
+        (project.folder / "gate").touch()
+
+        assert 0 == ended(process)
+    assert done(app, job_id)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere:app"], ["'nowhere'", "package.module:attribute"]),
+        (["project:nothing"], ["'nothing'"]),
+        (["broken:app"], ["'broken'", "a_library_that_is_not_there"]),
+        (["idle:value"], ["int", "no app"]),
+        (["idle:app"], ["has no worker backend", "CHARIOTS_WORKER_POOL"]),
+        (["project:app", "--isolation", "magic"], ["magic", "warm"]),
+        (["project:app", "--processes", "0"], ["0"]),
+        (["project:app", "--grace", "-1"], ["-1"]),
+        ([], ["APP"]),
+    ],
+)
+def test_wrong_input(project: Project, arguments: list[str], words: list[str]) -> None:
+    """
+    What is written wrongly gives exit code 2 and a sentence, not a traceback.
+    """
+    told = project.run("worker", *arguments, code=2).stderr
+
+    assert [] == [word for word in words if word not in told]
+
+
+def test_backend_of_the_environment(project: Project) -> None:
+    """
+    A backend that the environment names and nobody has installed is named, with what there is.
+    """
+    told = project.run("worker", "idle:app", code=2, CHARIOTS_WORKER_POOL="locl").stderr
+
+    assert "did you mean 'local'?" in told
+
+
+def test_several_workers_share_and_stop(project: Project, app: App) -> None:
+    """
+    Several workers are started by one command, and stop with it.
+    """
+    with workers(project, app, "-n", "2", n=2) as process:
+        jobs = [submit(app) for _ in range(10)]
+        wait_until(lambda: all(done(app, job_id) for job_id in jobs), message=lambda: project.log)
+        pids = [worker.pid for worker in app.job_store.workers()]
+        assert process.pid not in pids
+        process.terminate()
+
+        assert 0 == ended(process)
+    assert 0 == alive(app)
+    assert not any(map(process_alive, pids))
+
+
+def test_dead_worker_is_replaced(project: Project, app: App) -> None:
+    """
+    50: a worker that was killed is replaced by one with a new id; the other goes on.
+    """
+    with workers(project, app, "-n", "2", n=2) as process:
+        before = {worker.id: worker.pid for worker in app.job_store.workers()}
+        victim, survivor = before
+        os.kill(before[victim], signal.SIGKILL)
+        wait_until(
+            lambda: {worker.id for worker in app.job_store.workers()} - set(before),
+            message=lambda: project.log,
+        )
+        pids = {worker.id: worker.pid for worker in app.job_store.workers()}
+
+        assert before[survivor] == pids[survivor]
+        assert "another one starts" in project.log
+        process.terminate()
+        assert 0 == ended(process)
+
+
+def test_workers_die_with_the_command(project: Project, app: App) -> None:
+    """
+    61: after kill -9 of the command nothing of it is left, in the middle of a job.
+    """
+    with workers(project, app, "-n", "2", n=2) as process:
+        hold(project, app)
+        pids = [worker.pid for worker in app.job_store.workers()]
+        children = [int(p) for pid in pids for p in children_of(pid)]
+        process.kill()
+        process.wait()
+
+        wait_until(
+            lambda: not any(map(process_alive, [*pids, *children])), message=f"{pids} {children}"
+        )
+
+
+def test_second_signal_ends_all(project: Project, app: App) -> None:
+    """
+    48: a second SIGTERM to the command ends its workers in the middle of a job, exit code 3.
+    """
+    with workers(project, app, "-n", "2", n=2) as process:
+        job_id = hold(project, app)
+        process.terminate()
+        wait_until(lambda: alive(app) == 1, message=lambda: project.log)
+        process.terminate()
+
+        assert 3 == ended(process)
+    assert "worker_lost" == app.job_store.get(job_id).reason
+
+
+def test_workers_that_cannot_begin(project: Project) -> None:
+    """
+    Where a worker fails before it is ready, the command ends instead of trying for ever.
+    """
+    (project.folder / "hopeless.py").write_text(
+        "from project import *\n"
+        "from chariots_core.local import LocalWorkerPool\n"
+        "class Pool(LocalWorkerPool):\n"
+        "    def run_worker(self, session):\n"
+        "        raise RuntimeError('out of luck')\n"
+        "app = PipelinesServer(pipelines, worker_pool=Pool(), import_name='hopeless')\n"
+    )
+    process = project.start("worker", "hopeless:app", "-n", "2")
+
+    assert 1 == ended(process, timeout=20)
+    assert "out of luck" in project.log
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_started_by_a_program(
+    project: Project, app: App, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    61: a program starts the command as its child, and knows when all workers are ready.
+    """
+    monkeypatch.chdir(project.folder)
+    monkeypatch.syspath_prepend(str(project.folder))
+    settings = WorkerSettings(queues=("default", "big"))
+    with start_workers("project:app", processes=processes, settings=settings, quiet=True) as handle:
+        handle.wait_ready()
+        assert [("default", "big")] * processes == [w.queues for w in app.job_store.workers()]
+        job_id = submit(app)
+        wait_until(lambda: done(app, job_id), message=lambda: handle.output)
+    assert 0 == handle.exit_code
+    assert 0 == alive(app)
+
+
+def test_spawned_worker(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    61: an importable app spawns a worker in a new interpreter, with all its settings.
+    """
+    monkeypatch.chdir(project.folder)
+    code = """
+from chariots_core.app import load_app
+from chariots_core.jobs import NewJob
+from tests.support import wait_until
+
+app = load_app("project:app")
+with app.pool.spawn_worker(queues=["big"], isolation="thread", start_method="spawn") as worker:
+    worker.wait_ready()
+    (known,) = app.job_store.workers()
+    job_id = app.submit("echo", [1], queue="big").record.id
+    wait_until(lambda: app.fetch_job(job_id).status.is_final)
+    record = app.fetch_job(job_id)
+    print(known.queues == ("big",), known.pid == worker.pid, len(worker.pids), record.value)
+print(worker.exit_code)
+"""
+    script = project.folder / "script.py"
+    script.write_text(code)
+    told = subprocess.run(
+        [project.command()[0], str(script)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+    assert "True True 1 [1]\n0\n" == told.stdout, told.stderr
+
+
+def test_settings_travel_whole() -> None:
+    """
+    Every setting of a worker survives the way to a new interpreter.
+    """
+    settings = WorkerSettings(
+        queues=("a", "b"), grace=3.0, tick_interval=0.1, runner=RunnerSettings(isolation="fresh")
+    )
+
+    assert settings == WorkerSettings.from_json(settings.to_json())
+
+
+def children_of(pid: int) -> list[str]:
+    """
+    The children of a process.
+    """
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
