@@ -39,6 +39,9 @@ _clock: Final = time.monotonic
 #: Seconds between two looks at the store.
 FRESHNESS: Final = 0.5
 
+#: Seconds between two looks, at most, at a store that lets its users wait for an error.
+_LONGEST_PAUSE: Final = 15.0
+
 
 class LoadedPipelines:
     """
@@ -138,12 +141,13 @@ class LoadedPipelines:
         try:
             if self._is_open and not force and _clock() < self._look_at:
                 return
-            self._look_at = _clock() + self._freshness
-            self._follow_through_outages()
+            began = _clock()
+            self._look_at = began + self._freshness
+            self._follow_through_outages(began)
         finally:
             self._lock.release()
 
-    def _follow_through_outages(self) -> None:
+    def _follow_through_outages(self, began: float) -> None:
         try:
             self._follow()
         except StoreUnavailable as error:
@@ -153,6 +157,9 @@ class LoadedPipelines:
             if not self._outage:
                 _log.warning("pipelines are served as they were loaded last: %s", error)
             self._outage = True
+            # a store that answers late must not make each request wait for it
+            now = _clock()
+            self._look_at = now + max(self._freshness, min(10 * (now - began), _LONGEST_PAUSE))
         else:
             self._outage = False
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -683,13 +684,17 @@ def test_store_is_asked_once_in_a_while(make_app: MakeApp) -> None:
 
 class Flaky(LocalOpStoreClient):
     """
-    A store that can be cut off.
+    A store that can be cut off, and then needs some time to say so.
     """
 
     cut = False
+    patience = 0.0
+    looks = 0
 
     def revision(self) -> int:
+        self.looks += 1
         if self.cut:
+            time.sleep(self.patience)
             raise StoreUnavailable("op store 'x' cannot be used: cut off")
         return super().revision()
 
@@ -719,6 +724,19 @@ def test_outage_does_not_stop_serving(flaky: Flaky, caplog: pytest.LogCaptureFix
         len(caplog.records),
         app.loaded.get("predict").generation,
     )
+
+
+def test_slow_outage_does_not_slow_serving(flaky: Flaky) -> None:
+    """
+    A store that lets its users wait for an error is asked the more rarely.
+    """
+    app = App(flaky, freshness=0.0)
+    app.loaded.open()
+    flaky.cut, flaky.patience, flaky.looks = True, 0.2, 0
+    for _ in range(20):
+        app.call("predict", [2.0])
+
+    assert 1 == flaky.looks
 
 
 def test_outage_at_the_start_is_an_error_until_it_ends(flaky: Flaky) -> None:
