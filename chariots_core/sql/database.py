@@ -5,8 +5,6 @@ A handle on one database: lazy, shared by threads, safe over forks.
 from __future__ import annotations
 
 import os
-import select
-import sqlite3
 import threading
 import time
 from collections.abc import Iterator
@@ -16,11 +14,10 @@ from typing import Any, Final
 
 import attrs
 import sqlalchemy as sa
-from sqlalchemy import Connection, Engine, MetaData, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import Connection, Engine, MetaData, PoolProxiedConnection
 
 from chariots_core.errors import StoreUnavailable
-from chariots_core.sql import forks
+from chariots_core.sql import forks, postgresql, sqlite
 from chariots_core.sql.addresses import Address, read_address
 from chariots_core.sql.failures import is_outage, unavailable
 
@@ -167,9 +164,17 @@ class Database:
                 yield (cursor := connection.cursor())
                 cursor.close()
             finally:
-                if _is_broken(connection, self.dialect):
-                    proxied.invalidate()
-                proxied.close()
+                self._give_back(proxied, connection)
+
+    def _give_back(self, proxied: PoolProxiedConnection, connection: Any) -> None:
+        leave_clean = (postgresql if self.dialect == "postgresql" else sqlite).leave_clean
+        try:
+            leave_clean(connection)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            proxied.invalidate()
+        proxied.close()
 
     def ping(self) -> None:
         """
@@ -205,9 +210,9 @@ class Database:
     def _connect(self) -> _Opened:
         if self.dialect == "sqlite":
             self._make_folder()
-            engine = _sqlite_engine(self._address)
+            engine = sqlite.sqlite_engine(self._address)
         else:
-            engine = _postgresql_engine(self._address)
+            engine = postgresql.postgresql_engine(self._address)
         writing = engine.execution_options(chariots_writes=True)
         try:
             if self._schema is not None:
@@ -264,81 +269,6 @@ class Database:
         if self._opened is not None:
             forks.keep_for_ever((self._opened, self._opened.engine.pool))
             self._opened = None
-
-
-def _sqlite_engine(address: Address) -> Engine:
-    engine = sa.create_engine(
-        address.url, pool_use_lifo=True, connect_args={"timeout": address.busy_timeout}
-    )
-
-    @event.listens_for(engine, "connect")
-    def prepare(connection: sqlite3.Connection, _record: object) -> None:
-        connection.isolation_level = None
-        _enter_wal(connection, address.busy_timeout)
-        connection.execute(f"PRAGMA synchronous = {address.synchronous}")
-        connection.execute("PRAGMA foreign_keys = ON")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("chariots_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-    return engine
-
-
-def _enter_wal(connection: sqlite3.Connection, patience: float) -> None:
-    # SQLite's own waiting does not cover a change of this mode.
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            if connection.execute("PRAGMA journal_mode").fetchone() == ("wal",):
-                return
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
-                raise
-            time.sleep(0.005)
-
-
-def _postgresql_engine(address: Address) -> Engine:
-    patience = {} if "connect_timeout" in address.url.query else {"connect_timeout": 5}
-    engine = sa.create_engine(address.url, pool_use_lifo=True, connect_args=patience)
-
-    @event.listens_for(engine, "checkout")
-    def refuse_dead(connection: Any, _record: object, _proxy: object) -> None:
-        if _has_been_left(connection):
-            raise InvalidatePoolError("the server has closed the connection")
-
-    return engine
-
-
-def _has_been_left(connection: Any) -> bool:
-    """
-    Whether the server has closed an idle connection: then there is something to
-    read from it. To look costs microseconds, to ask the server a round trip.
-    """
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _is_broken(connection: Any, dialect: str) -> bool:
-    """
-    Leave a connection fit for the next user; say whether that is impossible.
-    """
-    try:
-        if dialect == "postgresql":
-            connection.autocommit = False
-        elif connection.in_transaction:
-            connection.rollback()
-    except Exception as error:
-        if not is_outage(error):
-            raise
-        return True
-    return False
 
 
 def _create_tables(engine: Engine, writing: Engine, schema: Schema, what: str) -> None:
