@@ -159,7 +159,7 @@ def _walk_other(value: Any, path: _Path, depth: int) -> Any:
         _refuse(path, f"{value} is a member of an Enum", "send its value or its name")
     numpy = sys.modules.get("numpy")
     if numpy is not None and isinstance(value, numpy.ndarray | numpy.generic):
-        return _walk(_plain_numpy(numpy, value, path), path, depth)
+        return _walk_numpy(numpy, value, path, depth)
     pandas = sys.modules.get("pandas")
     if pandas is not None:
         if isinstance(value, pandas.Series | pandas.Index):
@@ -195,20 +195,26 @@ def _as_base(base: type, value: Any) -> Any:
     return base(value)
 
 
-def _plain_numpy(numpy: Any, value: Any, path: _Path) -> Any:
+def _walk_numpy(numpy: Any, value: Any, path: _Path, depth: int) -> Any:
     kind = value.dtype.kind
     if isinstance(value, numpy.ma.MaskedArray):
         _refuse(path, "it is a masked array", "fill it: array.filled(...).tolist()")
+    if kind in "biu":
+        return value.tolist()
     if kind == "f":
-        # wider floats than Python's own have no exact form there, nor in JSON
-        value = numpy.asarray(value, dtype=float)
-    elif kind not in "biuUO":
+        if value.dtype.itemsize > 8:
+            # wider floats than Python's own have no exact form there, nor in JSON
+            with numpy.errstate(over="ignore"):
+                value = numpy.asarray(value, dtype=float)
+        if numpy.isfinite(value).all():
+            return value.tolist()
+    elif kind not in "UO":
         _refuse(
             path,
             f"it is a numpy value of dtype {str(value.dtype)!r}",
             "turn it into numbers or text first",
         )
-    return value.tolist()
+    return _walk(value.tolist(), path, depth)
 
 
 def _rows(frame: Any, path: _Path) -> list[dict[Any, Any]]:
