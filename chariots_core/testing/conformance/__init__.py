@@ -32,6 +32,7 @@ _TESTS = (
     "harness",
     "recovery",
     "shutdown",
+    "soak",
     "submit_lookup",
     "training",
 )

@@ -94,6 +94,14 @@ class Gate:
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / ("open" if pid is None else str(pid))).touch()
 
+    def let_pass(self, seconds: float) -> None:
+        """
+        Keep all waiting for *seconds*, and let them pass for a moment at the end.
+        """
+        (self.path / "open").unlink(missing_ok=True)
+        time.sleep(seconds)
+        self.open()
+
     def pass_through(self) -> None:
         """
         Wait until the test lets this process pass.

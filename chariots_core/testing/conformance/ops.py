@@ -71,7 +71,7 @@ class Train(LoadableOp):
     def execute(self, value: Mapping[str, Any]) -> int:
         _recorded(value)
         self.lessons += 1
-        self._op_version = self.op_version.update_minor(self.serialize())
+        self.mark_trained()
         return self.lessons
 
     def serialize(self) -> bytes:

@@ -90,6 +90,13 @@ class Process:
         return self.popen.pid
 
     @property
+    def lives(self) -> bool:
+        """
+        Whether it has not ended.
+        """
+        return self.popen.poll() is None
+
+    @property
     def children(self) -> list[int]:
         """
         The descendants that live.

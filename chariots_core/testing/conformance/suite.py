@@ -9,11 +9,14 @@ from chariots_core.testing.conformance.crash import Crash
 from chariots_core.testing.conformance.execution import Execution
 from chariots_core.testing.conformance.recovery import Recovery
 from chariots_core.testing.conformance.shutdown import Shutdown
+from chariots_core.testing.conformance.soak import Soak
 from chariots_core.testing.conformance.submit_lookup import SubmitLookup
 from chariots_core.testing.conformance.training import Training
 
 
-class WorkerPoolConformance(SubmitLookup, Execution, Crash, Recovery, Shutdown, Declared, Training):
+class WorkerPoolConformance(
+    SubmitLookup, Execution, Crash, Recovery, Shutdown, Declared, Training, Soak
+):
     """
     What a worker backend must show. Subclass it as ``Test...`` and give it `settings`.
     """
