@@ -201,19 +201,33 @@ def test_prediction_before_a_fit_has_a_hint() -> None:
     assert caught.value.__notes__[0].startswith("op 'mean' was never fitted: run a pipeline that")
 
 
-def test_prediction_after_a_fit_has_no_hint() -> None:
+def test_prediction_with_the_first_version_has_a_hint() -> None:
     """
-    An error of an op that was fitted says nothing about fitting.
+    State that was saved before any training is no training.
     """
-    mean = Mean(MLMode.FIT)
-    mean.execute([1])
-    served = Mean(MLMode.PREDICT)
-    served.restore(b"{}", mean.op_version)
+    mean = Mean(MLMode.PREDICT)
+    mean.restore(b"{}", version_of(Mean))
 
     with pytest.raises(KeyError) as caught:
-        served.execute([1])
+        mean.execute([1])
 
-    assert not hasattr(caught.value, "__notes__")
+    assert 1 == len(caught.value.__notes__)
+
+
+def test_prediction_after_a_fit_has_no_hint() -> None:
+    """
+    An error of an op that was fitted, restored or loaded says nothing about fitting.
+    """
+    fitted, restored, loaded = (Mean(MLMode.FIT_PREDICT) for _ in range(3))
+    fitted.execute([1])
+    del fitted._model["mean"]
+    restored.restore(b"{}", fitted.op_version)
+    loaded.load(b"{}")
+
+    for mean in (fitted, restored, loaded):
+        with pytest.raises(KeyError) as caught:
+            mean._predicted(([1],))
+        assert not hasattr(caught.value, "__notes__")
 
 
 def test_models_that_need_no_fit_predict_at_once() -> None:

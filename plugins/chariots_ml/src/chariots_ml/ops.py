@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any, ClassVar
 
 from chariots_core.pipelines import LoadableOp, OpCallBack
-from chariots_core.versioning import VersionType, version_of
+from chariots_core.versioning import Version, VersionType, version_of
 from chariots_ml.errors import OpNotFitted
 from chariots_ml.serializers import BaseSerializer, SkopsSerializer
 
@@ -68,6 +68,9 @@ class BaseMLOp(LoadableOp):
 
     serializer_cls: ClassVar[Callable[[], BaseSerializer]] = SkopsSerializer
     training_update_version: ClassVar[VersionType] = VersionType.PATCH
+
+    # only for a hint: whether there was a training, as far as this object can know
+    _has_learnt: bool = False
 
     def __init__(self, mode: MLMode, op_callbacks: Sequence[OpCallBack] | None = None) -> None:
         super().__init__(op_callbacks)
@@ -140,6 +143,15 @@ class BaseMLOp(LoadableOp):
             UntrustedArtifact: it holds what this process does not trust.
         """
         self._model = self._make_serializer().deserialize_object(serialized_object)
+        self._has_learnt = True
+
+    def restore(self, data: bytes, version: Version) -> None:
+        """
+        Load *data*, and be of *version* from then on.
+        """
+        super().restore(data, version)
+        # the code's own version is that of a model before any training
+        self._has_learnt = version != version_of(self)
 
     @property
     def _model(self) -> Any:
@@ -160,21 +172,21 @@ class BaseMLOp(LoadableOp):
         try:
             self.fit(*inputs)
         finally:
+            self._has_learnt = True
             self.mark_trained(self.training_update_version)
 
     def _predicted(self, inputs: Sequence[Any]) -> Any:
         try:
             return self.predict(*inputs)
         except Exception as error:
-            if self.op_version != version_of(self):
-                raise
             hint = (
                 f"op {self.name!r} was never fitted: run a pipeline that trains it "
                 "(MLMode.FIT or FIT_PREDICT), then load this pipeline"
             )
             if _says_not_fitted(error):
                 raise OpNotFitted(f"{hint} ({error})", op=self.name) from error
-            error.add_note(hint)
+            if not self._has_learnt:
+                error.add_note(hint)
             raise
 
     def _checked_mode(self, mode: object) -> MLMode:
