@@ -28,4 +28,5 @@ def chariots_create_worker_pool(name: str, options: Mapping[str, Any]) -> BaseWo
     """
     Make a pool of the options ``url`` and ``poll_interval``.
     """
-    return LocalWorkerPool(read_options(LocalOptions, options, backend=name))
+    checked = read_options(LocalOptions, options, backend=name)
+    return LocalWorkerPool(url=checked.url, poll_interval=checked.poll_interval)

@@ -10,6 +10,7 @@ import attrs
 
 from chariots_core.local.wake import Bell, Listener, meeting_place
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
+from chariots_core.workers.options import read_options
 from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.requests import SubmitRequest
 from chariots_core.workers.session import WorkerSession
@@ -50,7 +51,11 @@ class LocalWorkerPool(BaseWorkerPool):
     interval. Nothing is lost with a wake-up: it carries no data.
 
     Args:
-        options: see `LocalOptions`.
+        url: the job store; see `LocalOptions`.
+        poll_interval: seconds between two looks of an idle worker.
+
+    Raises:
+        BackendMisconfigured: an option that cannot work.
     """
 
     name = "local"
@@ -60,8 +65,9 @@ class LocalWorkerPool(BaseWorkerPool):
     # The store is the queue: there is nothing that could lose a message.
     resend_after = None
 
-    def __init__(self, options: LocalOptions | None = None) -> None:
-        self.options = options or LocalOptions()
+    def __init__(self, *, url: str | None = None, poll_interval: float = 0.5) -> None:
+        given = {"url": url, "poll_interval": poll_interval}
+        self.options = read_options(LocalOptions, given, backend=self.name)
         self.store_url = self.options.url
 
     def submit(self, request: SubmitRequest) -> None:

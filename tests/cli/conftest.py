@@ -8,13 +8,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
 import pytest
 
 from chariots_core.app import App
-from chariots_core.local import LocalOptions, LocalWorkerPool
+from chariots_core.local import LocalWorkerPool
 from tests.support import wait_until
 
 #: The module of the project.
@@ -69,6 +70,23 @@ def pipeline(op):
 pipelines = [pipeline(op()) for op in (Echo, Steps, Fail, Hold)]
 app = PipelinesServer(pipelines, worker_pool="local", import_name="project")
 '''
+
+#: A server of the standard library: what is tested here is the other end.
+SERVER = """
+from wsgiref.simple_server import WSGIRequestHandler, make_server
+
+from project import app
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+with make_server("127.0.0.1", 0, app, handler_class=Quiet) as server:
+    print(server.server_port, flush=True)
+    server.serve_forever()
+"""
 
 #: The same without workers.
 IDLE = """
@@ -133,14 +151,21 @@ class Project:
         return [sys.executable, "-W", "error", "-m", "chariots_core.cli", *arguments]
 
 
+def make_project(folder: Path) -> Project:
+    """
+    Write a good app, one without workers, and a broken one.
+    """
+    for name, text in {"project": PROJECT, "idle": IDLE, "broken": BROKEN}.items():
+        (folder / f"{name}.py").write_text(text)
+    return Project(folder)
+
+
 @pytest.fixture(name="project")
 def _project(tmp_path: Path) -> Project:
     """
-    A folder with a good app, one without workers, and a broken one.
+    A folder of the test's own.
     """
-    for name, text in {"project": PROJECT, "idle": IDLE, "broken": BROKEN}.items():
-        (tmp_path / f"{name}.py").write_text(text)
-    return Project(tmp_path)
+    return make_project(tmp_path)
 
 
 @pytest.fixture(name="app")
@@ -149,7 +174,7 @@ def _app(project: Project) -> Iterator[App]:
     The jobs of the project, seen from the test.
     """
     url = f"sqlite:///{project.folder}/.chariots/jobs.db"
-    app = App("project", [], worker_pool=LocalWorkerPool(LocalOptions(url=url)))
+    app = App("project", [], worker_pool=LocalWorkerPool(url=url))
     assert app.pool is not None
     yield app
     app.pool.close()
@@ -161,3 +186,18 @@ def ended(process: subprocess.Popen[bytes], timeout: float = 10.0) -> int:
     """
     wait_until(lambda: process.poll() is not None, timeout, "the end of a command")
     return process.returncode
+
+
+@contextmanager
+def serving(project: Project) -> Iterator[str]:
+    """
+    The address of a server of the project's app, without workers.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVER], cwd=project.folder, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        try:
+            yield f"http://127.0.0.1:{int(server.stdout.readline())}"
+        finally:
+            server.kill()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chariots_core.jobs import JobRecord, JobStore
-from chariots_core.local import LocalOptions, LocalWorkerPool
+from chariots_core.local import LocalWorkerPool
 from chariots_core.workers import BaseWorkerPool, JobInput, JobOutput
 from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
 
@@ -113,5 +113,5 @@ def local_app(folder: Path, name: str = "plain", **options: Any) -> PlainApp:
     """
     An app on the backend `local`, with its jobs in *folder*.
     """
-    pool = LocalWorkerPool(LocalOptions(url=f"sqlite:///{folder}/jobs.db"))
+    pool = LocalWorkerPool(url=f"sqlite:///{folder}/jobs.db")
     return PlainApp(name, worker_pool=pool, **options)

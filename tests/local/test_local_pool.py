@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
 from chariots_core.jobs import JobQuery, JobRecord, JobStatus, NewJob
-from chariots_core.local import LocalOptions, LocalWorkerPool
-from chariots_core.workers.contracts import RunnerSettings
+from chariots_core.local import LocalWorkerPool
+from chariots_core.workers.contracts import Isolation, RunnerSettings
 from chariots_core.workers.session import WorkerSettings
 from chariots_core.workers.spawn import spawn_worker
 from tests.local.app import PlainApp, local_app
@@ -137,7 +138,7 @@ def test_idle_worker_is_woken_at_once(tmp_path: Path) -> None:
     """
     A job starts long before the idle worker would look by itself.
     """
-    pool = LocalWorkerPool(LocalOptions(url=f"sqlite:///{tmp_path}/jobs.db", poll_interval=30))
+    pool = LocalWorkerPool(url=f"sqlite:///{tmp_path}/jobs.db", poll_interval=30)
     app = PlainApp(worker_pool=pool)
     with pool.spawn_worker().wait_ready():
         final(app, submit(app))
@@ -237,7 +238,7 @@ def test_postgres(postgres_url: str) -> None:
     """
     The backend works over PostgreSQL as it does over SQLite.
     """
-    pool = LocalWorkerPool(LocalOptions(url=postgres_url))
+    pool = LocalWorkerPool(url=postgres_url)
     app = PlainApp(worker_pool=pool)
     with pool.spawn_worker().wait_ready(), pool.spawn_worker().wait_ready():
         jobs = [submit(app, value=n) for n in range(20)]
@@ -265,3 +266,30 @@ def test_idle_worker_costs_little(app: PlainApp) -> None:
         share = (cpu(pids) - before) / (time.monotonic() - began)
 
     assert share < 0.01
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fresh", "thread"])
+def test_isolation(app: PlainApp, isolation: Isolation) -> None:
+    """
+    Jobs share a child, have one each, or run in the worker itself, as it was asked.
+    """
+    with app.pool.spawn_worker(isolation=isolation).wait_ready() as worker:
+        pids = [final(app, submit(app, "pid")).value[0] for _ in range(2)]
+
+        assert (isolation == "thread") == (pids[0] == worker.pid)
+        assert (isolation == "fresh") == (pids[0] != pids[1])
+
+
+def test_worker_forked_beside_threads(app: PlainApp) -> None:
+    """
+    An app that cannot be imported gets its worker in a program with threads, too.
+    """
+    gate = threading.Event()
+    thread = threading.Thread(target=gate.wait)
+    thread.start()
+    try:
+        with app.pool.spawn_worker().wait_ready():
+            assert JobStatus.done is final(app, submit(app)).status
+    finally:
+        gate.set()
+        thread.join()

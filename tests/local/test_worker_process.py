@@ -18,7 +18,7 @@ import pytest
 
 from chariots_core.errors import BackendMisconfigured, BackendUnavailable
 from chariots_core.jobs import JobStatus, NewJob
-from chariots_core.local import LocalOptions, LocalWorkerPool
+from chariots_core.local import LocalWorkerPool
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.process import EXIT_OK, EXIT_UNFINISHED
@@ -273,7 +273,7 @@ def test_output_does_not_fill_a_pipe(app: PlainApp) -> None:
             print("last words", flush=True)
             super().run_worker(session)
 
-    pool = Loud(LocalOptions(url=app.pool.store_url))
+    pool = Loud(url=app.pool.store_url)
     loud = PlainApp(worker_pool=pool)
     with pool.spawn_worker(start_method="fork").wait_ready() as worker:
         job_id = pool.execute_pipeline_async("echo", "1")
@@ -296,7 +296,7 @@ def test_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
         def run_worker(self, session: WorkerSession) -> None:
             raise RuntimeError("the queue is on fire")
 
-    pool = Broken(LocalOptions(url=f"sqlite:///{tmp_path}/jobs.db"))
+    pool = Broken(url=f"sqlite:///{tmp_path}/jobs.db")
     PlainApp(worker_pool=pool)
     worker = pool.spawn_worker(start_method="fork")
 
@@ -322,7 +322,7 @@ def test_store_that_is_away_at_the_start(tmp_path: Path) -> None:
     """
     folder = tmp_path / "later"
     folder.write_text("a file where a folder should be")
-    pool = LocalWorkerPool(LocalOptions(url=f"sqlite:///{folder}/jobs.db"))
+    pool = LocalWorkerPool(url=f"sqlite:///{folder}/jobs.db")
     app = PlainApp(worker_pool=pool)
     worker = spawn_worker(pool, settings=QUICK)
     with worker:
