@@ -8,7 +8,6 @@ import faulthandler
 import gc
 import io
 import os
-import random
 import socket
 import sys
 from typing import Final
@@ -50,7 +49,7 @@ def leave_parent(*, output: int) -> None:
         output: the pipe that takes all output from here on.
     """
     _redirect(output)
-    random.seed()
+    # The generator of `random` sees to itself.
     if (numpy_random := sys.modules.get("numpy.random")) is not None:
         numpy_random.seed()
     # What the parent made stays in pages shared with it: no collection touches it.

@@ -231,6 +231,15 @@ def spawn_program(value: Mapping[str, Any], job: JobInput) -> int:
     return program.pid
 
 
+def start_flood(value: Any, job: JobInput) -> int:
+    """
+    Start a program that prints without end.
+    """
+    program = subprocess.Popen(["yes"])
+    program.returncode = 0
+    return program.pid
+
+
 def fork_inside(value: Any, job: JobInput) -> str:
     """
     Fork, and let the copy run on into the runner's own code.
@@ -249,8 +258,8 @@ def close_everything(value: Any, job: JobInput) -> None:
 
 def report(value: list[float], job: JobInput) -> str:
     for done in value:
-        job.report(Progress(done=done, total=10, node="fit"))
         time.sleep(0.1)
+        job.report(Progress(done=done, total=10, node="fit"))
     return "reported"
 
 
@@ -285,7 +294,7 @@ def facts(value: Any, job: JobInput) -> dict[str, Any]:
         "numpy": None if numpy_random is None else float(numpy_random.random()),
         "stdin": sys.stdin.read(),
         "threads": threading.active_count(),
-        "fds": sorted(path.name for path in Path("/proc/self/fd").iterdir()),
+        "fds": [str(fd.readlink()) for fd in Path("/proc/self/fd").iterdir() if fd.is_symlink()],
         "argv": sys.argv,
     }
 
@@ -351,7 +360,7 @@ PIPELINES: dict[str, PipelineFunction] = {
         close_everything, echo, facts, fail, fail_until, fork_inside, grow, hold_gil, kill_self,
         leave, ledger, mark_and_sleep, not_json, nothing, pid, pollute, raise_base, recurse, report,
         report_much, report_too_late, run_program, say, say_and_sleep, segfault, shell_and_sleep, shout, sleep,
-        spawn_program, stop_a_fork,
+        spawn_program, start_flood, stop_a_fork,
         suicide_until, too_much_memory,
     )
 }  # fmt: skip

@@ -4,6 +4,7 @@ What a job prints: kept, bounded, and never in the way.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any
 
 import psutil
@@ -113,6 +114,36 @@ def test_program_that_keeps_the_output_open(
     assert 3 == jobs.value(runner, "echo", 3)
     runner.close()
     wait_until(lambda: not process_alive(record.value), message="the program to be ended")
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fresh"])
+def test_program_that_prints_without_end(
+    isolation: str, make_runner: MakeRunner, jobs: Jobs
+) -> None:
+    """
+    A program that floods the output of a job that is over does not keep the worker busy.
+    """
+    runner = make_runner(isolation=isolation)
+
+    outcome, record = jobs.run(runner, "start_flood")
+
+    assert RunOutcome.DONE is outcome
+    assert 3 == jobs.value(runner, "echo", 3)
+    runner.close()
+    wait_until(lambda: not process_alive(record.value), message="the program to be ended")
+
+
+def test_output_of_the_worker_is_not_the_jobs(make_runner: MakeRunner, jobs: Jobs) -> None:
+    """
+    What the worker has printed, and C code of it still holds back, does not
+    come out in a job.
+    """
+    runner = make_runner(isolation="fresh")
+    ctypes.CDLL(None).printf(b"from the worker")
+
+    _, record = jobs.run(runner, "say", {"c": "from the job"})
+
+    assert "from the job" == jobs.output(record)
 
 
 def test_output_of_a_thread_is_not_kept(
