@@ -69,6 +69,7 @@ WORKER_COLUMNS: Final = (
 )
 
 _STATUS: Final = {status.value: status for status in JobStatus}
+_PLAIN: Final = frozenset({str, int, float, bool})
 _dump: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _load: Final = json.loads
 
@@ -161,7 +162,9 @@ def to_column(value: Any) -> Any:
     """
     The value of a record's field, as its column holds it.
     """
-    if isinstance(value, Progress | JobError):
+    if value is None or type(value) in _PLAIN:
+        return value
+    if isinstance(value, (Progress, JobError)):
         return _dump(attrs.asdict(value))
     if isinstance(value, Mapping):
         return _dump(dict(value)) if value else None
