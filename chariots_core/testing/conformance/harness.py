@@ -28,6 +28,8 @@ from chariots_core.testing.conformance.processes import (
 from chariots_core.testing.conformance.remote import Remote
 from chariots_core.testing.conformance.web import Web, free_port
 from chariots_core.workers import BaseWorkerPool
+from chariots_core.workers.contracts import Isolation, RunnerSettings
+from chariots_core.workers.session import WorkerSettings
 
 #: The app of the kit, as a command line names it.
 MODULE: Final = "chariots_core.testing.conformance.served"
@@ -269,7 +271,7 @@ class Deployment:
         self,
         n: int = 1,
         *,
-        isolation: str | None = None,
+        isolation: Isolation = "warm",
         grace: float | None = None,
         launcher: Sequence[str] = (),
         **changes: Any,
@@ -279,17 +281,37 @@ class Deployment:
 
         Args:
             n: how many.
-            isolation: how they run an op; ``None``: the default.
-            grace: seconds that they give to a job when they stop; ``None``: the default.
+            isolation: how they run an op.
+            grace: seconds that they give to a job when they stop; ``None``: no bound.
             launcher: what Python runs.
             changes: of the configuration, for these processes only.
         """
-        command = [*(launcher or self.launcher), "worker", f"{self.module}:app"]
-        options = {"lease": self.bounds.lease, "isolation": isolation, "grace": grace}
-        given = [f"--{name}={value}" for name, value in options.items() if value is not None]
-        argv = [sys.executable, *command, *given]
+        spec = f"{self.module}:app"
+        settings = self.worker_settings(spec, isolation=isolation, grace=grace).to_json()
+        command = [*(launcher or self.launcher), "worker", spec, "--settings", settings]
+        argv = [sys.executable, *command]
         started = [self.process("worker", argv, **changes) for _ in range(n)]
         return Workers(started, ready=self.is_listed, timeout=self.bounds.deadline)
+
+    def worker_settings(
+        self, spec: str, *, isolation: Isolation, grace: float | None
+    ) -> WorkerSettings:
+        """
+        How workers work: as ever, but quick to notice.
+        """
+        lease = self.bounds.lease
+        return WorkerSettings(
+            beat_interval=lease / 3,
+            beat_ttl=1.5 * lease,
+            tick_interval=lease / 3,
+            grace=grace,
+            runner=RunnerSettings(
+                app_spec=spec,
+                isolation=isolation,
+                lease=lease,
+                housekeeping_interval=lease / 4,
+            ),
+        )
 
     def remote(self, **changes: Any) -> Remote:
         """
