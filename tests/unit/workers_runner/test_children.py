@@ -364,6 +364,17 @@ def test_progress_does_not_pass_to_the_next_job(make_runner: MakeRunner, jobs: J
     assert record.progress is None
 
 
+def test_same_report_of_the_next_job(make_runner: MakeRunner, jobs: Jobs) -> None:
+    """
+    A job that reports just what the one before it did is heard all the same.
+    """
+    runner = make_runner(progress_interval=0.05)
+
+    records = [jobs.run(runner, "report", [1, 1, 1])[1] for _ in range(2)]
+
+    assert [Progress(done=1, total=10, node="fit")] * 2 == [record.progress for record in records]
+
+
 # -- where the system offers less
 
 
