@@ -29,6 +29,7 @@ class Connection:
         self.socket = self._connect()
         self.received = b""
         self.sent_at = 0.0
+        self.is_new = False
 
     def _connect(self) -> socket.socket:
         connection = socket.create_connection(("127.0.0.1", self.port))
@@ -61,6 +62,7 @@ class Connection:
         if b"connection: close" in lower:
             self.socket.close()
             self.socket = self._connect()
+            self.is_new = True
         return True
 
 
@@ -112,10 +114,14 @@ def _drive(everyone: list[Connection], seconds: float) -> list[float]:
                 continue
             now = time.perf_counter()
             latencies.append(now - one.sent_at)
-            if one.socket.fileno() != fd:
-                by_fd[one.socket.fileno()] = by_fd.pop(fd)
-                poll.register(one.socket.fileno(), select.EPOLLIN)
+            if one.is_new:
+                # the old descriptor left the poll as it was closed; the new one
+                # may have the same number
+                del by_fd[fd]
                 fd = one.socket.fileno()
+                by_fd[fd] = one
+                poll.register(fd, select.EPOLLIN)
+                one.is_new = False
             if now < end:
                 one.send()
             else:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
@@ -23,6 +21,7 @@ import attrs
 
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.settings import AppSettings
+from chariots_core.app.turns import Turns
 from chariots_core.errors import (
     BackendNotConfigured,
     ChariotsError,
@@ -38,6 +37,7 @@ from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
 from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
@@ -120,9 +120,7 @@ class App:
         self._execution = Execution(
             loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=tuple(callbacks)
         )
-        self._turn: AbstractContextManager[Any] = nullcontext()
-        if self.settings.max_concurrent_runs is not None:
-            self._turn = threading.BoundedSemaphore(self.settings.max_concurrent_runs)
+        self._turns = Turns(self.settings.max_concurrent_runs, self.settings.run_patience)
         self._workers: tuple[float, int] = (0.0, 0)
 
     # -- what is served
@@ -154,17 +152,25 @@ class App:
         """
         self.loaded.open()
 
+    def serving(self, name: str) -> Loaded:
+        """
+        A pipeline as this process serves it now.
+        """
+        # The first threads of a process come together: they wait for one that loads.
+        self.loaded.open()
+        return self.loaded.get(name)
+
     def is_loaded(self, name: str) -> bool:
         """
         Whether a pipeline can run: its versions belong together.
         """
-        return self.loaded.is_loaded(name)
+        return self.serving(name).is_loaded
 
     def versions(self, name: str) -> Mapping[str, str]:
         """
         Node name to the version that serves, as text.
         """
-        return self.loaded.versions(name)
+        return self.serving(name).versions
 
     def load(self, name: str) -> None:
         """
@@ -214,8 +220,11 @@ class App:
         """
         pipeline = self.pipeline(name)
         _check_input(pipeline, value)
-        with self._turn:
+        taken = self._turns.take()
+        try:
             return self._guarded(pipeline, value)
+        finally:
+            self._turns.give(taken)
 
     def submit(
         self, name: str, value: Any = None, *, key: str | None = None, **options: Unpack[JobOptions]

@@ -11,6 +11,7 @@ from typing import Any, Final
 import attrs
 
 from chariots_core.errors import ExecutionError
+from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseOp, BaseRunner, Pipeline, PipelineCallback
@@ -64,7 +65,7 @@ class Execution:
             NotJSONError: JSON cannot carry its output.
             BaseException: what an op raised, as it was.
         """
-        loaded = self.loaded.get(pipeline.name)
+        loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:
                 result = self._go(pipeline, value, training.ops)
@@ -86,7 +87,7 @@ class Execution:
             attempt: which attempt of it.
             on_node: told of each node before it works.
         """
-        loaded = self.loaded.get(pipeline.name)
+        loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:
                 result = self._go(pipeline, value, training.ops, on_node)
@@ -96,6 +97,11 @@ class Execution:
                     manifest=training.stage(job_id=job_id, attempt=attempt),
                 )
         return self._go(pipeline, value, loaded.check().ops, on_node, versions=loaded.versions)
+
+    def _loaded(self, pipeline: Pipeline) -> Loaded:
+        # The first threads of a process come together: they wait for one that loads.
+        self.loaded.open()
+        return self.loaded.get(pipeline.name)
 
     def _go(
         self,

@@ -11,6 +11,8 @@ import attrs
 MEBIBYTE: Final = 1024 * 1024
 
 _positive: Final[Any] = attrs.validators.gt(0)
+_positive_or_none: Final[Any] = attrs.validators.optional(_positive)
+_not_negative: Final[Any] = attrs.validators.ge(0)
 
 
 @attrs.frozen(kw_only=True)
@@ -22,8 +24,11 @@ class AppSettings:
         debug: whether answers about a failed run show the traceback.
         max_body_bytes: the largest request body that is read.
         max_result_bytes: the largest result of a job that is kept.
-        max_concurrent_runs: how many runs one web process carries out at the
-            same time; further ones wait for their turn. ``None``: no bound.
+        max_concurrent_runs: how many short runs one web process carries out at
+            the same time: those that compute are quicker one after the other.
+            ``None``: no bound.
+        run_patience: seconds that a run waits for its turn, before it goes
+            ahead all the same.
         tick_interval: seconds between two looks of a web process for jobs
             whose time has come.
     """
@@ -32,6 +37,7 @@ class AppSettings:
     max_body_bytes: int = attrs.field(default=16 * MEBIBYTE, validator=_positive)
     max_result_bytes: int = attrs.field(default=64 * MEBIBYTE, validator=_positive)
     max_concurrent_runs: int | None = attrs.field(
-        default=None, validator=attrs.validators.optional(_positive)
+        default=1, validator=_positive_or_none
     )
+    run_patience: float = attrs.field(default=0.02, validator=_not_negative)
     tick_interval: float = attrs.field(default=5.0, validator=_positive)

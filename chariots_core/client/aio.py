@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chariots_core.client import calls
-from chariots_core.client.answers import read_job, read_object, read_run
+from chariots_core.client.answers import read_job, read_object, read_readiness, read_run
 from chariots_core.client.base import job_and_pipeline, versions_of
 from chariots_core.client.errors import ServerUnreachable
 from chariots_core.client.response import NamedPipeline, PipelineResponse
@@ -153,6 +153,12 @@ class AsyncPipelinesClient:
         As `PipelinesClient.describe_pipeline`.
         """
         return read_object(await self.send(calls.describe(pipeline)))
+
+    async def readiness(self) -> dict[str, Any]:
+        """
+        As `PipelinesClient.readiness`.
+        """
+        return read_readiness(await self.send(calls.readiness()))
 
     async def load_pipeline(self, pipeline: NamedPipeline | str) -> None:
         """

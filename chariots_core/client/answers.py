@@ -32,6 +32,18 @@ def read_object(reply: Reply) -> dict[str, Any]:
     return body
 
 
+def read_readiness(reply: Reply) -> dict[str, Any]:
+    """
+    The answer of the probe, which says 503 where something is out of reach.
+    """
+    body = _decoded(reply)
+    if isinstance(body, dict) and isinstance(body.get("checks"), dict):
+        return body
+    if reply.status >= 400:
+        raise_problem(reply, body)
+    raise _unexpected(reply, "does not tell of readiness")
+
+
 def read_run(reply: Reply, pipeline: NamedPipeline | str) -> PipelineResponse:
     """
     The answer to a call: its result, or the job that will have it.

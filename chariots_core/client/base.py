@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from chariots_core.client import calls
-from chariots_core.client.answers import read_job, read_object, read_run
+from chariots_core.client.answers import read_job, read_object, read_readiness, read_run
 from chariots_core.client.response import NamedPipeline, PipelineResponse
 from chariots_core.client.transport import Reply, Request
 from chariots_core.client.waiting import OnProgress, Watch
@@ -164,6 +164,16 @@ class AbstractPipelinesClient(ABC):
         What the server says of a pipeline: its nodes, links and loaded versions.
         """
         return read_object(self.send(calls.describe(pipeline)))
+
+    def readiness(self) -> dict[str, Any]:
+        """
+        Whether the server can do its work (``status`` is ``"ok"``), what of it
+        cannot (``reasons``), and how many ``workers`` are alive.
+
+        Raises:
+            ServerUnreachable: it does not even answer.
+        """
+        return read_readiness(self.send(calls.readiness()))
 
     def load_pipeline(self, pipeline: NamedPipeline | str) -> None:
         """

@@ -81,6 +81,13 @@ def list_pipelines() -> Request:
     return Request(method="GET", path="/api/v1/pipelines", repeatable=True)
 
 
+def readiness() -> Request:
+    """
+    Ask whether the server can do its work. Not repeated: the answer is for now.
+    """
+    return Request(method="GET", path="/readyz?verbose=1")
+
+
 def job(job_id: str, *, timeout: float | None = None) -> Request:
     """
     Ask for a job.

@@ -16,7 +16,7 @@ from chariots_core.errors import WaitTimeout
 from chariots_core.jobs.record import Progress
 from chariots_core.jobs.status import JobStatus
 
-_FIRST_PAUSE: Final = 0.005
+_FIRST_PAUSE: Final = 0.002
 _LONGEST_PAUSE: Final = 1.0
 _GROWTH: Final = 1.5
 
@@ -28,7 +28,7 @@ class Watch:
     """
     One wait for one job: fed with each look at it, says how long to pause.
 
-    The pauses grow from 5 ms to a second, so that a quick job is seen at once
+    The pauses grow from 2 ms to a second, so that a quick job is seen at once
     and a long one costs little.
 
     Attributes:

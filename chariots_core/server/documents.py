@@ -111,7 +111,7 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
     What a pipeline is made of, and which versions of it serve.
     """
     pipeline = app.pipeline(name)
-    loaded = app.loaded.get(name)
+    loaded = app.serving(name)
     return {
         "name": name,
         "use_worker": pipeline.use_worker,

@@ -63,7 +63,7 @@ class ProbeViews:
                 for name in self._app.pipelines
             },
             "backend": None if pool is None else pool.name,
-            "workers": None if pool is None or not store_answers else pool.n_workers,
+            "workers": pool.n_workers if pool is not None and store_answers else 0,
         }
 
 

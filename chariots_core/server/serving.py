@@ -1,0 +1,185 @@
+"""
+Serving an app: web processes, workers beside them, and one process that keeps
+them all alive and takes them all along when it ends.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from chariots_core.app import app_of, load_object
+from chariots_core.errors import AppLoadError, BackendNotConfigured
+from chariots_core.server.children import Forked, Place, keep_alive, stop_all
+from chariots_core.server.ports import answers, reserved_port, url_of
+from chariots_core.server.server import PipelinesServer
+from chariots_core.workers.isolation.unix import die_with_parent
+from chariots_core.workers.pool import BaseWorkerPool
+from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.signals import StopSignals
+from chariots_core.workers.spawn import spawn_worker
+
+_log = logging.getLogger(__name__)
+
+#: Threads of a web process: so many requests can wait for something at the same time.
+THREADS: Final = 8
+
+#: Seconds that requests and jobs under way may still take.
+GRACE: Final = 30.0
+
+
+def serve(
+    app: str | PipelinesServer,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 5000,
+    processes: int | None = None,
+    threads: int = THREADS,
+    job_workers: int = 0,
+    log_level: str = "info",
+    grace: float = GRACE,
+) -> None:
+    """
+    Serve an app until SIGTERM or SIGINT, and leave nothing running.
+
+    A process that dies is replaced; when this one dies, the others end with it.
+
+    Args:
+        app: a server, or where it is, as ``module:attribute``.
+        host: where to listen.
+        port: where to listen; 0 takes a free port. Where it is, is printed
+            once requests are taken.
+        processes: web processes; by default one for each core.
+        threads: threads in each of them.
+        job_workers: workers of the app's backend, beside the server.
+        log_level: the least important messages that are shown.
+        grace: seconds that requests and jobs under way may still take.
+
+    Raises:
+        ConfigurationError: the app, its backend or the port cannot be used.
+        StoreUnavailable: a store of the app cannot be opened.
+        ChildFailed: a process ended at its start.
+    """
+    logging.basicConfig(
+        level=log_level.upper(), format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
+    )
+    server = load_server(app)
+    processes = processes or _cores()
+    with reserved_port(host, port) as number, StopSignals() as signals:
+        _check_stores(server, job_workers)
+        web = Place("web server", lambda: Forked(_web(server, host, number, processes, threads)))
+        workers = [_worker_place(server) for _ in range(job_workers)]
+        places = [web, *workers]
+        try:
+            keep_alive(places, signals, _announcement(server, host, number, processes, workers))
+        finally:
+            stop_all(places, signals, grace)
+
+
+def load_server(app: str | PipelinesServer) -> PipelinesServer:
+    """
+    The server that *app* is, or names.
+
+    Raises:
+        AppLoadError: it cannot be imported, or is none.
+    """
+    if isinstance(app, PipelinesServer):
+        return app
+    found = load_object(app)
+    if not isinstance(found, PipelinesServer):
+        raise AppLoadError(
+            f"app {app!r} is a {type(found).__name__}, and cannot be served: give a PipelinesServer"
+        )
+    app_of(found).import_spec = app
+    return found
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _check_stores(server: PipelinesServer, job_workers: int) -> None:
+    app = server.chariots
+    app.open()
+    if app.pool is not None:
+        app.job_store.ping()
+    elif job_workers:
+        raise BackendNotConfigured(
+            f"app {app.name!r} has no worker backend, and {job_workers} job workers are wanted: "
+            "give it a worker_pool (e.g. 'local')"
+        )
+    # Connections belong to one process; each child makes its own.
+    app.close()
+
+
+def _worker_place(server: PipelinesServer) -> Place:
+    pool = server.chariots.pool
+    assert pool is not None
+    return Place("job worker", _starter(pool))
+
+
+def _starter(pool: BaseWorkerPool) -> Callable[[], Any]:
+    return lambda: spawn_worker(pool, settings=WorkerSettings(), start_method="fork", quiet=False)
+
+
+def _announcement(
+    server: PipelinesServer, host: str, port: int, processes: int, workers: Sequence[Place]
+) -> Callable[[], bool]:
+    def announce() -> bool:
+        if not answers(host, port):
+            return False
+        beside = f", {len(workers)} job workers" if workers else ""
+        print(  # noqa: T201 - what an operator looks for
+            f"serving {server.chariots.name} on {url_of(host, port)} "
+            f"({processes} web processes{beside})",
+            flush=True,
+        )
+        return True
+
+    return announce
+
+
+# --- in the web processes ------------------------------------------------------
+
+
+def _web(
+    server: PipelinesServer, host: str, port: int, processes: int, threads: int
+) -> Callable[[Callable[[], None]], int]:
+    def run(say_ready: Callable[[], None]) -> int:
+        from granian import Granian
+        from granian.constants import HTTPModes, Interfaces
+        from granian.log import LogLevels
+
+        if sys.platform != "win32":
+            # the app is an object of this process, which only a fork hands on
+            multiprocessing.set_start_method("fork", force=True)
+        master = os.getpid()
+
+        def load(*_: object) -> PipelinesServer:
+            die_with_parent(master)
+            server.chariots.open()
+            server.ticker.start()
+            say_ready()
+            return server
+
+        granian = Granian(
+            "chariots",
+            address=host,
+            port=port,
+            interface=Interfaces.WSGI,
+            workers=processes,
+            blocking_threads=threads,
+            http=HTTPModes.http1,
+            respawn_failed_workers=True,
+            respawn_interval=0.0,
+            workers_kill_timeout=int(GRACE),
+            log_level=LogLevels.error,
+        )
+        granian.serve(target_loader=load, wrap_loader=False)
+        return 0
+
+    return run
