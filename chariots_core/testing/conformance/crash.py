@@ -14,6 +14,7 @@ from chariots_core.jobs import JobStatus, Reason
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
+from chariots_core.workers import RunOutcome
 
 
 class Crash(KitFixtures):
@@ -193,6 +194,7 @@ class Crash(KitFixtures):
         deployment.serves()
         deployment.lease_over()
 
+        assert RunOutcome.SKIPPED_DUPLICATE is deployment.deliver(record.id)
         assert attempt_facts(done) == attempt_facts(deployment.fetch(record.id))
         assert 1 == len(deployment.ledger().starts())
 

@@ -12,6 +12,7 @@ from chariots_core.jobs import JobStatus, NewJob, Reason
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers
+from chariots_core.workers import RunOutcome
 
 #: What no text about an error may exceed.
 TEXT_BOUND = 100_000
@@ -139,6 +140,25 @@ class Execution(KitFixtures):
             serving.failed(job_id, Reason.UNKNOWN_PIPELINE)
         assert not canary.exists()
         serving.serves()
+
+    def test_28_a_message_is_a_job_id_or_nothing(self, serving: Deployment) -> None:
+        """
+        28: what a queue delivers is looked up as an id: never imported, never unpickled.
+        """
+        canary = serving.folder / "canary"
+        messages = (
+            "0" * 32,
+            "",
+            "os:system",
+            "x" * 10_000,
+            '{"func": "os.system"}',
+            f"cposix\nsystem\n(S'touch {canary}'\ntR.",
+        )
+
+        outcomes = {serving.deliver(message) for message in messages}
+
+        assert outcomes <= {None, RunOutcome.SKIPPED_DUPLICATE}
+        assert not canary.exists()
 
     def test_29_every_job_is_executed_once(self, serving: Deployment) -> None:
         """

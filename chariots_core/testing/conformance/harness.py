@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 import attrs
 
-from chariots_core.errors import ChariotsError
+from chariots_core.errors import ChariotsError, JobNotFound
 from chariots_core.jobs import JobEvent, JobRecord, JobStatus, JobStore, Reason
 from chariots_core.testing.conformance.apps import KitApp, build_app
 from chariots_core.testing.conformance.config import VARIABLE, KitConfig, Trap
@@ -28,7 +28,8 @@ from chariots_core.testing.conformance.processes import (
 from chariots_core.testing.conformance.remote import Remote
 from chariots_core.testing.conformance.web import Web, free_port
 from chariots_core.workers import BaseWorkerPool
-from chariots_core.workers.contracts import Isolation, RunnerSettings
+from chariots_core.workers.contracts import Isolation, RunnerSettings, RunOutcome
+from chariots_core.workers.runner import JobRunner
 from chariots_core.workers.session import WorkerSettings
 
 #: The app of the kit, as a command line names it.
@@ -190,6 +191,17 @@ class Deployment:
         The statuses that a job went through.
         """
         return [event.status for event in self.events(job_id) if event.kind == "state"]
+
+    def deliver(self, message: str) -> RunOutcome | None:
+        """
+        Do what a worker does that finds *message* in its queue; ``None``: it names no job.
+        """
+        settings = RunnerSettings(isolation="thread")
+        with JobRunner(self.app, worker_id="delivery", settings=settings) as runner:
+            try:
+                return runner.run(message)
+            except JobNotFound:
+                return None
 
     # -- waiting
 
