@@ -43,6 +43,10 @@ op_versions: Final = sa.Table(
     sa.Index("op_store_versions_by_op", "op", "identity"),
 )
 
+#: What counts as newer: what is not saved yet counts from when it was trained.
+newness: Final = sa.func.coalesce(op_versions.c.rank, op_versions.c.seq)
+sa.Index("op_store_versions_by_newness", op_versions.c.op, newness, op_versions.c.seq)
+
 links: Final = sa.Table(
     "op_store_links",
     _tables,

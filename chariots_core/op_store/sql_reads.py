@@ -4,9 +4,9 @@ What an op store's tables say: rows to values.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 from chariots_core.op_store.schema import (
     links,
     members,
+    newness,
     op_versions,
     pipelines,
     publications,
@@ -22,6 +23,8 @@ from chariots_core.op_store.schema import (
 )
 from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, names_code
 from chariots_core.versioning import Version
+
+T = TypeVar("T")
 
 #: How many questions one statement asks.
 _BATCH: Final = 100
@@ -53,11 +56,7 @@ def op_version(row: Row[Any]) -> OpVersion:
     )
 
 
-#: Newest first: what is not saved yet counts from when it was trained.
-_newest_first: Final = (
-    sa.func.coalesce(op_versions.c.rank, op_versions.c.seq).desc(),
-    op_versions.c.seq.desc(),
-)
+_newest_first: Final = (newness.desc(), op_versions.c.seq.desc())
 
 
 def newest(
@@ -69,24 +68,28 @@ def newest(
     """
     The newest version of each op; see `BaseOpStoreClient.newest`.
     """
+    found: dict[str, OpVersion] = {}
+    for some in _batches(list(dict.fromkeys(ops))):
+        each = (_newest_one(op, code.get(op), trained_by) for op in some)
+        rows = connection.execute(sa.union_all(*(sa.select(one.subquery()) for one in each)))
+        found.update((row.op, op_version(row)) for row in rows)
+    return found
+
+
+def _newest_one(op: str, code: str | None, trained_by: str | None) -> sa.Select[Any]:
     table = op_versions.c
-    place = sa.func.row_number().over(partition_by=table.op, order_by=_newest_first)
-    fitting = [sa.and_(table.op == op, table.code == major) for op, major in code.items()]
-    anything = [op for op in ops if op not in code]
-    ranked = (
-        sa.select(op_versions, place.label("place"))
-        .where(table.op.in_(list(ops)))
-        .where(sa.or_(table.op.in_(anything), *fitting))
-        .where(_counts(trained_by))
-        .subquery()
-    )
-    rows = connection.execute(sa.select(ranked).where(ranked.c.place == 1))
-    return {row.op: op_version(row) for row in rows}
+    counts: sa.ColumnElement[bool] = table.rank.is_not(None)
+    if trained_by is not None:
+        counts |= table.pipeline == trained_by
+    query = sa.select(op_versions).where(table.op == op, counts)
+    if code is not None:
+        query = query.where(table.code == code)
+    return query.order_by(*_newest_first).limit(1)
 
 
-def _counts(trained_by: str | None) -> sa.ColumnElement[bool]:
-    released = op_versions.c.rank.is_not(None)
-    return released if trained_by is None else released | (op_versions.c.pipeline == trained_by)
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), _BATCH):
+        yield items[start : start + _BATCH]
 
 
 def savings(
@@ -112,8 +115,7 @@ def valid(connection: Connection, asked: Iterable[Link]) -> frozenset[Link]:
     """
     questions = list(dict.fromkeys(asked))
     found: set[Link] = set()
-    for start in range(0, len(questions), _BATCH):
-        batch = questions[start : start + _BATCH]
+    for batch in _batches(questions):
         answers = connection.execute(
             sa.union_all(
                 *(

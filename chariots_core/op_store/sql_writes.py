@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Row
 from chariots_core.errors import OpVersionNotFound
 from chariots_core.op_store.schema import (
     members,
+    newness,
     op_versions,
     pipelines,
     publications,
@@ -135,7 +136,7 @@ class Change:
             sa.select(op_versions)
             .where(op_versions.c.op == saved.op, *conditions)
             .where(rank.is_not(None) if released else rank.is_(None))
-            .order_by(rank.desc(), op_versions.c.seq.desc())
+            .order_by(newness.desc(), op_versions.c.seq.desc())
             .limit(1)
         ).first()
 

@@ -53,6 +53,14 @@ from tests.unit.op_store.kit import (
 MakeApp = Callable[..., App]
 
 
+@pytest.fixture(name="place")
+def _place(sqlite_place: Place) -> Place:
+    """
+    SQLite alone: what is tested here stands above the contract, which is tested on both.
+    """
+    return sqlite_place
+
+
 @pytest.fixture(name="make")
 def _make(make_app: MakeApp) -> MakeApp:
     """

@@ -36,7 +36,7 @@ def start_at(url: str, folder: str, moment: float) -> dict[str, Any]:
     return answer
 
 
-@pytest.mark.parametrize("round_", range(3))
+@pytest.mark.parametrize("round_", range(2))
 def test_two_processes_start_on_an_empty_store(
     place: Place, processes: ProcessPoolExecutor, round_: int
 ) -> None:
