@@ -88,8 +88,10 @@ class Statements:
         due = f"SELECT {_WITHOUT_PAYLOADS} {mine} AND wake_at <= {moment}"
         self.due = self.ready(f"{due} ORDER BY wake_at LIMIT :limit")
         self.due_one = self.ready(f"{due} AND id = :id")
+        # In order, so that PostgreSQL takes the index: it cannot guess how few there are.
         self.any_expired = self.ready(
-            f"SELECT 1 {mine} AND expires_at <= {moment} AND NOT {known} LIMIT 1"
+            f"SELECT 1 {mine} AND expires_at <= {moment} AND NOT {known}"
+            " ORDER BY expires_at LIMIT 1"
         )
         self.expired = self.ready(
             f"SELECT seq, id {mine} AND expires_at <= {moment} AND NOT {known}"

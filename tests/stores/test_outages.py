@@ -1,0 +1,196 @@
+"""
+A server that goes away and comes back, clocks that are wrong, and who is let in.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import multiprocessing
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from chariots_core.errors import StoreUnavailable
+from chariots_core.jobs import JobQuery, JobStatus, NewJob
+from chariots_core.jobs.lifecycle import claim, complete
+from chariots_core.jobs.tick import TickReport, tick
+from chariots_core.jobs_sql import SqlJobStore
+from tests.conformance.postgres import PrivatePostgres, find_programs
+
+
+def new_job() -> NewJob:
+    """
+    Some job.
+    """
+    return NewJob(pipeline="p", backend="b")
+
+
+@pytest.fixture(scope="module", name="server")
+def _server() -> Iterator[PrivatePostgres]:
+    programs = find_programs()
+    if programs is None:
+        pytest.skip("needs the programs of a PostgreSQL server")
+    server = PrivatePostgres(programs)
+    yield server
+    server.close()
+
+
+def _driver(url: str) -> str:
+    return url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def test_restart_of_an_idle_server(server: PrivatePostgres) -> None:
+    """
+    (38, 42) After a restart of the server the next call is served: no status is lost.
+    """
+    store = SqlJobStore(server.url, app="idle")
+    record = store.create(new_job()).record
+    server.stop()
+    server.start()
+
+    assert record == store.get(record.id)
+    assert claim(store, record.id, worker="w", lease=30.0) is not None
+    store.close()
+
+
+def test_server_that_is_down(server: PrivatePostgres) -> None:
+    """
+    (42) While the server is down every call says so; then all goes on as it was.
+    """
+    store = SqlJobStore(server.url, app="down")
+    record = store.create(new_job()).record
+    server.stop()
+    for _ in range(3):
+        with pytest.raises(StoreUnavailable, match="start PostgreSQL") as caught:
+            store.get(record.id)
+        assert caught.value.retry_after > 0
+    server.start()
+
+    assert record == store.get(record.id)
+    store.close()
+
+
+def test_connections_that_were_cut(postgres_tables: str) -> None:
+    """
+    (38) Every pooled connection that the server has cut is noticed before it is used.
+    """
+    store = SqlJobStore(postgres_tables, app="cut")
+    record = store.create(new_job()).record
+    with psycopg.connect(_driver(postgres_tables), autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+    running = claim(store, record.id, worker="w", lease=30.0)
+    assert running is not None
+    assert JobStatus.done is complete(store, running, value_json="1").status
+    store.close()
+
+
+def test_wrong_password(server: PrivatePostgres) -> None:
+    """
+    A wrong password is said to be one, and is not shown.
+    """
+    with psycopg.connect(_driver(server.url), autocommit=True) as connection:
+        connection.execute("CREATE ROLE guarded LOGIN SUPERUSER PASSWORD 'right'")
+        row = connection.execute("SHOW hba_file").fetchone()
+        assert row is not None
+        rules = "('host all guarded all scram-sha-256'), ('host all all all trust')"
+        connection.execute(f"COPY (VALUES {rules}) TO '{row[0]}'")
+        connection.execute("SELECT pg_reload_conf()")
+    good = SqlJobStore(server.url.replace("chariots@", "guarded:right@"), app="a")
+    good.ping()
+    good.close()
+
+    bad = SqlJobStore(server.url.replace("chariots@", "guarded:s3cret@"), app="a")
+    with pytest.raises(StoreUnavailable, match="check the user and the password") as caught:
+        bad.ping()
+    assert "s3cret" not in str(caught.value)
+    bad.close()
+
+
+@pytest.mark.parametrize("missing", ["database", "user"])
+def test_what_does_not_exist(server: PrivatePostgres, missing: str) -> None:
+    """
+    A database or a user that the server does not know is named, with what to do.
+    """
+    url = (
+        server.url.rpartition("/")[0] + "/nowhere"
+        if missing == "database"
+        else server.url.replace("chariots@", "nobody@")
+    )
+    store = SqlJobStore(url, app="a")
+    with pytest.raises(StoreUnavailable, match="does not exist; create that database or role"):
+        store.ping()
+    store.close()
+
+
+# -- clocks
+
+
+def _work_with_wrong_clock(url: str, hours: float) -> None:
+    """
+    Take and finish a job in a process whose clock is wrong.
+    """
+    real, shift = time.time, hours * 3600.0
+
+    class Wrong(datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Wrong:
+            return cls.fromtimestamp(real() + shift, tz)
+
+    time.time = lambda: real() + shift
+    dt.datetime = Wrong  # type: ignore[misc]
+    assert abs(dt.datetime.now(UTC).timestamp() - real()) > 3000
+
+    store = SqlJobStore(url, app="a")
+    record = store.claim_next(backend="b", queues=["default"], worker="w", lease=30.0)
+    assert record is not None
+    assert TickReport() == tick(store, dispatch=lambda _record: None, publish=lambda _record: None)
+    complete(store, record, value_json="1")
+    store.create(new_job())
+    store.close()
+
+
+@pytest.mark.parametrize("hours", [-1.0, 1.0])
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_wrong_clock(
+    request: pytest.FixtureRequest, tmp_path: Path, kind: str, hours: float
+) -> None:
+    """
+    (44) A worker whose clock is off by an hour loses no job and gains no time: only the
+    store's clock counts.
+    """
+    url = (
+        f"sqlite:///{tmp_path}/jobs.db"
+        if kind == "sqlite"
+        else str(request.getfixturevalue("postgres_tables"))
+    )
+    store = SqlJobStore(url, app="a")
+    job_id = store.create(new_job()).record.id
+    other = store.create(new_job()).record
+    claim(store, other.id, worker="w0", lease=30.0)
+    child = multiprocessing.get_context("fork").Process(
+        target=_work_with_wrong_clock, args=(url, hours)
+    )
+    child.start()
+    child.join(30.0)
+
+    assert 0 == child.exitcode
+    done, now = store.get(job_id), store.now()
+    times = [done.created_at, done.queued_at, done.started_at, done.finished_at]
+    known = [moment for moment in times if moment is not None]
+    assert sorted(known) == known
+    assert 4 == len(known)
+    newest = store.list_jobs(JobQuery(limit=1))[0]
+    assert all(
+        timedelta(0) <= now - moment < timedelta(seconds=30)
+        for moment in (*known, newest.created_at)
+    )
+    assert JobStatus.running is store.get(other.id).status
+    store.close()
