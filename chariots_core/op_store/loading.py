@@ -56,6 +56,10 @@ class LoadedPipelines:
         pipelines: the pipelines.
         client: the op store.
         freshness: seconds for which a look at the store is good.
+
+    Raises:
+        ConfigurationError: two classes of ops with state have one name.
+        PipelineError: an op cannot be copied.
     """
 
     def __init__(
@@ -72,6 +76,7 @@ class LoadedPipelines:
             pipeline.name: Template.of(pipeline, states.copied(pipeline.ops, copies))
             for pipeline in pipelines
         }
+        states.check_names(self._templates.values())
         self._loaded: dict[str, Loaded] = {}
         self._revision = -1
         self._look_at = 0.0

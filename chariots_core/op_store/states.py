@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ import attrs
 
 from chariots_core.errors import (
     ChariotsError,
+    ConfigurationError,
     OpStoreError,
     UntrustedArtifact,
     VersionError,
@@ -82,6 +83,30 @@ class Template:
                 {op.name: code_major(op) for op in ops.values() if isinstance(op, LoadableOp)}
             ),
         )
+
+
+def check_names(templates: Iterable[Template]) -> None:
+    """
+    Refuse two classes of ops with state that are called the same by accident.
+
+    A name that a class gives itself may be shared on purpose; one that is only
+    the lower-cased name of the class may not: state would go astray.
+
+    Raises:
+        ConfigurationError: there are two such classes.
+    """
+    known: dict[str, str] = {}
+    for template in templates:
+        for op in template.ops.values():
+            kind = type(op)
+            if not isinstance(op, LoadableOp) or kind.name is not BaseOp.name:
+                continue
+            qualified = f"{kind.__module__}.{kind.__qualname__}"
+            if known.setdefault(op.name, qualified) != qualified:
+                raise ConfigurationError(
+                    f"{known[op.name]} and {qualified} (in pipeline {template.name!r}) are both "
+                    f"saved as op {op.name!r}: give one of them a 'name' of its own"
+                )
 
 
 def copied(ops: Mapping[str, BaseOp], known: dict[int, BaseOp] | None = None) -> dict[str, BaseOp]:

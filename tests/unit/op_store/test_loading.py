@@ -19,6 +19,7 @@ import pytest
 
 from chariots_core.errors import (
     ArtifactCorrupt,
+    ConfigurationError,
     OpStoreError,
     PipelineError,
     PipelineNotFound,
@@ -864,6 +865,41 @@ def test_op_that_cannot_be_copied_is_named(make: MakeApp) -> None:
 
     with pytest.raises(PipelineError, match=r"'locked' cannot be copied.*override copy"):
         make([Pipeline([Node(Locked(), output_nodes=OUTPUT)], name="locked")])
+
+
+def test_two_classes_of_one_name_are_refused(make: MakeApp) -> None:
+    """
+    Two classes of ops with state that share a name by accident would share their state.
+    """
+
+    class Counter(Marked):
+        """
+        Another one.
+        """
+
+    other = Pipeline([Node(Counter())], name="other")
+
+    with pytest.raises(ConfigurationError, match=r"kit.Counter and .*Counter .* op 'counter'"):
+        make([count(), other])
+
+
+def test_two_classes_may_share_a_name_on_purpose(make: MakeApp) -> None:
+    """
+    A class that says its name itself shares state with another one.
+    """
+
+    class Shown(Counter):
+        name = "counter"
+
+        def execute(self) -> int:
+            return self.count
+
+    app = make([count(), Pipeline([Node(Shown(), output_nodes=OUTPUT)], name="show")])
+    app.call("count")
+    app.loaded.save("count")
+    app.loaded.load("show")
+
+    assert 1 == app.call("show")
 
 
 @pytest.mark.parametrize("use", ["get", "load", "save", "is_loaded", "versions", "for_training"])
