@@ -4,11 +4,14 @@ Several served web processes over one store: any of them, at any time, gives the
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
 
+import httpx
+import psutil
 import pytest
 
 from chariots_core.jobs import JobStatus, Reason
@@ -144,6 +147,44 @@ class TestWebProcesses(KitFixtures):
         assert 1 == len(lost)
         assert 2 == len(deployment.ledger().starts())
 
+    def test_whatever_process_is_killed_comes_back(self, deployment: Deployment) -> None:
+        """
+        30: kill -9 of any process below the server: requests are answered and jobs run again.
+        """
+        web = deployment.web(arguments=["--processes", "2", "--job-workers", "1"])
+        deployment.done(web.submit("echo", 0))
+        victims = web.children
+        assert len(victims) >= 3
+
+        for number, victim in enumerate(victims):
+            # One may have died with another, as a worker's child does.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(victim).kill()
+            deployment.until(lambda pid=victim: not alive(pid), "it dies")  # type: ignore[misc]
+            job_id = deployment.submit("echo", number).id
+            assert number == deployment.done(job_id)
+            deployment.until(
+                lambda job=job_id: _tells(web, job),  # type: ignore[misc]
+                "the web tells of it",
+            )
+        assert web.lives
+
+    def test_a_server_that_is_stopped_finishes_what_it_does(self, deployment: Deployment) -> None:
+        """
+        46: SIGTERM of the server: its worker's job comes to its end, exit code 0, nothing is left.
+        """
+        web = deployment.web(arguments=["--job-workers", "1"])
+        job_id = web.submit("write", deployment.task())
+        deployment.started()
+        family = web.pids
+
+        web.term()
+        deployment.gate().open()
+
+        assert 0 == web.wait(deployment.bounds.deadline)
+        assert JobStatus.done is deployment.peek(job_id).status
+        deployment.until(lambda: not any(alive(pid) for pid in family), "nothing is left")
+
     def test_workers_beside_the_server_end_with_it(self, deployment: Deployment) -> None:
         """
         61: ``--job-workers`` runs jobs, and kill -9 of the server leaves no worker behind.
@@ -160,3 +201,13 @@ class TestWebProcesses(KitFixtures):
             "workers and servers end",
             deployment.bounds.deadline,
         )
+
+
+def _tells(web: Web, job_id: str) -> bool:
+    """
+    Whether the server answers for a job; one that is just being replaced may not.
+    """
+    try:
+        return web.get(f"/api/v1/jobs/{job_id}").status_code == 200
+    except httpx.TransportError:
+        return False
