@@ -59,8 +59,7 @@ CONTRACT = [
 #: Third-party packages and the only parts that may import them.
 HOMES = {
     "flask": ["chariots_core.server", "chariots_core.testing", "chariots_core.cli"],
-    "granian": ["chariots_core.cli", "chariots_core.server"],
-    "gunicorn": ["chariots_core.cli", "chariots_core.server"],
+    "granian": ["chariots_core.server"],
     "click": ["chariots_core.cli"],
     "rich": ["chariots_core.cli"],
     "httpx": ["chariots_core.client", "chariots_core.testing", "chariots_core.cli"],
@@ -80,7 +79,6 @@ HOMES = {
     "_typeshed": ["chariots_core.server", "chariots_core.testing"],
     # The kits that plugin authors subclass are tests.
     "pytest": ["chariots_core.testing"],
-    "hypothesis": ["chariots_core.testing"],
     "psutil": ["chariots_core.testing"],
 }
 
