@@ -9,13 +9,14 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Final, Self
 
 from chariots_core.errors import BackendUnavailable
 from chariots_core.workers.process import EXIT_ERROR
-from chariots_core.workers.signals import poll
+from chariots_core.workers.signals import ASK, ORDER, poll
 
 #: How much of what a worker wrote a message may quote, and a handle keeps.
 _TAIL: Final = 2000
@@ -48,8 +49,6 @@ class WorkerProcess:
         self._log = log
         self._exit_code: int | None = None
         self._lock = threading.Lock()
-        if not _started:
-            atexit.register(_stop_all)
         _started.add(self)
 
     def __repr__(self) -> str:
@@ -153,9 +152,22 @@ class WorkerProcess:
 
     # -- stopping
 
+    def ask(self) -> None:
+        """
+        Ask it to stop at the end of its job. Unlike two signals, asking twice
+        asks once.
+        """
+        self._tell(ASK)
+
+    def order(self) -> None:
+        """
+        Have it stop now, within a few seconds, and settle its job.
+        """
+        self._tell(ORDER)
+
     def term(self) -> None:
         """
-        Ask it to stop: once for the end of its job, twice for now.
+        Send it SIGTERM: once for the end of its job, twice for now.
         """
         self._signal(signal.SIGTERM)
 
@@ -174,13 +186,20 @@ class WorkerProcess:
         """
         if self._owner != os.getpid():
             return 0
-        self.term()
+        self.ask()
         code = self.wait(timeout)
         if code is None:
             self.kill()
             code = self.wait()
         assert code is not None
         return code
+
+    def _tell(self, word: bytes) -> None:
+        with self._lock:
+            if self._lifeline is not None:
+                # One that has just ended listens no more.
+                with suppress(BrokenPipeError):
+                    os.write(self._lifeline, word)
 
     def _signal(self, number: int) -> None:
         # The lock keeps the id from being reaped, and reused, in between.
@@ -242,7 +261,7 @@ def _descendants(pid: int) -> list[int]:
 def _stop_all() -> None:
     mine = [worker for worker in _started if worker._owner == os.getpid()]  # noqa: SLF001
     for worker in mine:
-        worker.term()
+        worker.ask()
     for worker in mine:
         worker.stop(timeout=5.0)
 
@@ -252,4 +271,5 @@ def _forget_all() -> None:
         worker.forget()
 
 
+atexit.register(_stop_all)
 os.register_at_fork(after_in_child=_forget_all)

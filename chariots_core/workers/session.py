@@ -106,7 +106,8 @@ class WorkerSession:
         self._app = pool.app
         self._store = pool.job_store()
         self._signals = signals
-        self._on_ready = on_ready
+        self._on_ready = on_ready or (lambda: None)
+        self._is_ready = False
         self._unfinished = False
         self._failures = 0
         now = time.monotonic()
@@ -149,10 +150,10 @@ class WorkerSession:
         if self._signals.requested:
             return False
         self._housekeep()
-        if self._on_ready is not None and not self._failures:
+        if not self._is_ready and not self._failures:
+            self._is_ready = True
             self._runner.prepare()
             self._on_ready()
-            self._on_ready = None
         return not self._signals.requested
 
     def wait(self, seconds: float, *fds: int) -> list[int]:

@@ -15,13 +15,19 @@ from typing import Any, Final, Self
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
+#: What a parent writes on the lifeline to request a stop, and to order it.
+ASK: Final = b"a"
+ORDER: Final = b"o"
+
 
 class StopSignals:
     """
     Listens for the wish that this process stop, as a context manager.
 
     SIGTERM or SIGINT is a request: finish what is being done. A second one, the
-    end of the grace, or the end of the parent is an order: stop now. There is no
+    end of the grace, or the end of the parent is an order: stop now. The parent
+    may say either by a byte, which does not count as a signal: a service manager
+    that signals every process at once gives one request, not two. There is no
     thread; who waits, waits by `wait`, which any of these ends.
 
     Args:
@@ -29,8 +35,8 @@ class StopSignals:
         lifeline: the reading end of a pipe whose other end only the parent holds.
 
     Attributes:
-        on_request: called with the first wish, from the signal handler.
-        on_order: called with each further one.
+        on_request: called at the request, perhaps from a signal handler.
+        on_order: called at each order, likewise.
     """
 
     on_request: Callable[[], None]
@@ -40,9 +46,13 @@ class StopSignals:
         self.on_request = self.on_order = lambda: None
         self._grace = grace
         self._lifeline = lifeline
+        self._look = select.poll()
+        if lifeline is not None:
+            self._look.register(lifeline, select.POLLIN)
         self._count = 0
+        self._asked = False
         self._deadline: float | None = None
-        self._orphaned = False
+        self._released = False
         self._wakeup: tuple[int, int] | None = None
         self._before: dict[int, Any] = {}
         self._before_fd = -1
@@ -85,26 +95,25 @@ class StopSignals:
         self._count += 1
         if self._count > 1:
             self.on_order()
-            return
-        if self._grace is not None:
-            self._deadline = time.monotonic() + self._grace
-        self.on_request()
+        else:
+            self._begin_stop()
 
     @property
     def requested(self) -> bool:
         """
         Whether the process should take up nothing new.
         """
-        return self._count > 0 or self.ordered
+        return self.ordered or self._asked
 
     @property
     def ordered(self) -> bool:
         """
         Whether the process should stop now, whatever it does.
         """
+        self._listen()
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return True
-        return self._count > 1 or self._parent_is_gone()
+        return self._count > 1 or self._released
 
     def wait(self, seconds: float, fds: Sequence[int] = ()) -> list[int]:
         """
@@ -114,18 +123,28 @@ class StopSignals:
             Those of *fds* that can be read.
         """
         own = [self._wakeup[0]] if self._wakeup else []
-        if self._lifeline is not None and not self._orphaned:
+        if self._lifeline is not None and not self._released:
             own.append(self._lifeline)
         ready = poll([*fds, *own], 0.0 if self.requested else max(0.0, seconds))
         if self._wakeup and self._wakeup[0] in ready:
             drain(self._wakeup[0])
         return [fd for fd in fds if fd in ready]
 
-    def _parent_is_gone(self) -> bool:
-        # Nothing is ever written to it: that it can be read means its end.
-        if not self._orphaned and self._lifeline is not None:
-            self._orphaned = bool(poll([self._lifeline], 0.0))
-        return self._orphaned
+    def _listen(self) -> None:
+        while not self._released and self._lifeline is not None and self._look.poll(0):
+            if os.read(self._lifeline, 1) == ASK:
+                self._begin_stop()
+            else:
+                self._released = True
+                self.on_order()
+
+    def _begin_stop(self) -> None:
+        if self._asked:
+            return
+        self._asked = True
+        if self._grace is not None:
+            self._deadline = time.monotonic() + self._grace
+        self.on_request()
 
 
 def poll(fds: Sequence[int], seconds: float) -> set[int]:

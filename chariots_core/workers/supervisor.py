@@ -136,7 +136,7 @@ class Supervisor:
     def _stop(self, *, order: bool) -> int:
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in workers:
-            worker.term()
+            worker.ask()
         while any(worker.alive for worker in workers):
             if order or self._signals.ordered:
                 self._make_them(workers)
@@ -149,7 +149,7 @@ class Supervisor:
 
     def _make_them(self, workers: list[WorkerProcess]) -> None:
         for worker in workers:
-            worker.term()
+            worker.order()
         deadline = time.monotonic() + _LAST_GRACE
         for worker in workers:
             worker.stop(timeout=max(0.0, deadline - time.monotonic()))

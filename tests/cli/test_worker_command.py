@@ -198,6 +198,21 @@ def test_second_signal_ends_all(project: Project, app: App) -> None:
     assert "worker_lost" == app.job_store.get(job_id).reason
 
 
+def test_signal_to_all_at_once(project: Project, app: App) -> None:
+    """
+    46: a service manager that signals the command and all of its workers at once ends no job.
+    """
+    with workers(project, app, "-n", "2", n=2) as process:
+        job_id = hold(project, app)
+        for pid in [process.pid, *(worker.pid for worker in app.job_store.workers())]:
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: alive(app) == 1, message=lambda: project.log)
+        (project.folder / "gate").touch()
+
+        assert 0 == ended(process)
+    assert done(app, job_id)
+
+
 def test_workers_that_cannot_begin(project: Project) -> None:
     """
     Where a worker fails before it is ready, the command ends instead of trying for ever.

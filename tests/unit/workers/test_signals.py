@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from chariots_core.workers.signals import StopSignals
+from chariots_core.workers.signals import ASK, ORDER, StopSignals
 from tests.support import wait_until
 
 
@@ -54,6 +54,26 @@ def test_end_of_the_parent_is_an_order() -> None:
 
     assert (True, True) == (signals.requested, signals.ordered)
     os.close(read)
+
+
+def test_words_of_the_parent() -> None:
+    """
+    48: the parent asks as often as it likes, beside a signal, and it stays one request.
+    """
+    read, write = os.pipe()
+    told: list[str] = []
+    signals = StopSignals(lifeline=read)
+    signals.on_request = lambda: told.append("request")
+    signals.on_order = lambda: told.append("order")
+    os.write(write, ASK + ASK)
+    signals.request()
+    assert (True, False, ["request"]) == (signals.requested, signals.ordered, told)
+    os.write(write, ORDER)
+
+    assert (True, True) == (signals.requested, signals.ordered)
+    assert ["request", "order"] == told
+    os.close(read)
+    os.close(write)
 
 
 def test_handlers_are_put_back() -> None:
