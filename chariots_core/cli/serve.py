@@ -21,9 +21,7 @@ import click
 @click.option(
     "--processes",
     type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    help="Web processes.",
+    help="Web processes; one for each core by default.",
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads in each of them.")
 @click.option(
@@ -35,12 +33,19 @@ import click
     help="Workers to run beside the server; they end with it.",
 )
 def serve(
-    *, app: str, host: str, port: int, processes: int, threads: int | None, job_workers: int
+    *, app: str, host: str, port: int, processes: int | None, threads: int | None, job_workers: int
 ) -> None:
     """
     Serve APP, written as package.module:attribute, over HTTP.
     """
+    from chariots_core.server.serving import THREADS
     from chariots_core.server.serving import serve as serve_app
 
-    more = {} if threads is None else {"threads": threads}
-    serve_app(app, host=host, port=port, processes=processes, job_workers=job_workers, **more)
+    serve_app(
+        app,
+        host=host,
+        port=port,
+        processes=processes,
+        threads=threads or THREADS,
+        job_workers=job_workers,
+    )

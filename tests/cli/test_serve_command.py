@@ -1,0 +1,59 @@
+"""
+``chariots serve``: an app over HTTP with workers beside it, in one command.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+
+import pytest
+
+from tests.cli.conftest import Project, ended
+from tests.support import wait_until
+
+
+def test_serve_call_and_stop(project: Project) -> None:
+    """
+    The three commands of the README work together, and nothing is left after SIGTERM.
+    """
+    server = project.start("serve", "project:app", "--port", "0", "--job-workers", "1")
+    try:
+        found = wait_until(
+            lambda: server.poll() is not None or re.search(r"http://[\w.:]+", project.log),
+            30,
+            lambda: project.log,
+        )
+        assert isinstance(found, re.Match), project.log
+        url = found[0]
+        here = project.run("call", "echo", "-i", "1", "--url", url)
+        there = project.run("call", "echo", "-i", "2", "--worker", "--wait", "--url", url)
+        server.terminate()
+
+        assert ("1\n", "2\n") == (here.stdout, there.stdout)
+        assert 0 == ended(server, timeout=20)
+    finally:
+        with suppress(ProcessLookupError):
+            server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere:app"], ["'nowhere'"]),
+        (["idle:value"], ["int"]),
+        (["idle:app", "--job-workers", "1"], ["no worker backend"]),
+        (["project:app", "--port", "70000"], ["--port"]),
+        (["project:app", "--processes", "0"], ["--processes"]),
+    ],
+)
+def test_wrong_input(project: Project, arguments: list[str], words: list[str]) -> None:
+    """
+    What is written wrongly gives exit code 2 and a sentence, before anything is served.
+    """
+    told = project.run(
+        "serve", *arguments, "--port=0" if "--port" not in arguments else "-w0", code=2
+    ).stderr
+
+    assert [] == [word for word in words if word not in told]
