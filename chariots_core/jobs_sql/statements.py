@@ -67,6 +67,7 @@ class Statements:
         moment = f"(SELECT {clock})" if self._postgresql else clock
         self._changes: dict[object, str] = {}
         self._claims: dict[int, str] = {}
+        self._heads: dict[int, str] = {}
         self._events: dict[tuple[str, int], str] = {}
         known = _KNOWN.format(now=clock)
         mine = "FROM chariots_jobs WHERE app = :app"
@@ -179,7 +180,10 @@ class Statements:
         """
         The same question, asked without a lock.
         """
-        text = self.ready(self._first(len(queues)).replace(" FOR UPDATE SKIP LOCKED", ""))
+        text = self._heads.get(len(queues))
+        if text is None:
+            text = self.ready(self._first(len(queues)).replace(" FOR UPDATE SKIP LOCKED", ""))
+            self._heads[len(queues)] = text
         return text, _where_from(app, backend, queues)
 
     def _update(self, changes: Mapping[str, Any], where: str) -> str:

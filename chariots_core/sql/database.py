@@ -170,9 +170,7 @@ class Database:
         leave_clean = (postgresql if self.dialect == "postgresql" else sqlite).leave_clean
         try:
             leave_clean(connection)
-        except Exception as error:
-            if not is_outage(error):
-                raise
+        except Exception:  # noqa: BLE001 - whatever it is, nobody else shall have it
             proxied.invalidate()
         proxied.close()
 
@@ -202,10 +200,25 @@ class Database:
         opened = self._opened
         if opened is not None and opened.pid == os.getpid():
             return opened
+        if self.dialect == "sqlite":
+            with self._lock:  # no fork while a file is being opened
+                return self._own() or self._keep(self._connect())
+        # A server that does not answer makes each thread wait, but none for another.
+        return self._keep(self._connect())
+
+    def _own(self) -> _Opened | None:
+        if self._opened is not None and self._opened.pid != os.getpid():
+            forks.keep_for_ever(self._opened)
+            self._opened = None
+        return self._opened
+
+    def _keep(self, opened: _Opened) -> _Opened:
         with self._lock:
-            if self._opened is None or self._opened.pid != os.getpid():
-                self._opened = self._connect()
-            return self._opened
+            if (first := self._own()) is None:
+                self._opened = opened
+                return opened
+        opened.engine.dispose()
+        return first
 
     def _connect(self) -> _Opened:
         if self.dialect == "sqlite":
@@ -266,9 +279,7 @@ class Database:
     def after_fork_in_child(self) -> None:
         self._lock = threading.RLock()
         self._mine = threading.local()
-        if self._opened is not None:
-            forks.keep_for_ever((self._opened, self._opened.engine.pool))
-            self._opened = None
+        self._own()
 
 
 def _create_tables(engine: Engine, writing: Engine, schema: Schema, what: str) -> None:

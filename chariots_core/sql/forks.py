@@ -54,8 +54,8 @@ def keep_for_ever(item: object) -> None:
 def _before() -> None:
     _one_at_a_time.acquire()
     for item in list(_known):
-        item.before_fork()
         _forking.append(item)
+        item.before_fork()
 
 
 def _after_in_parent() -> None:

@@ -21,7 +21,7 @@ from chariots_core.jobs.lifecycle import complete, fail, renew
 from chariots_core.jobs.tick import tick
 from chariots_core.jobs_sql import SqlJobStore
 
-JOBS = 120
+JOBS = 80
 WORKERS = 4
 LEASE = 0.4
 ATTEMPTS = 6
@@ -78,7 +78,7 @@ def _run(url: str, ledger: Path) -> SqlJobStore:
     context = multiprocessing.get_context("spawn")
     seeds = iter(range(1_000))
     living: list[SpawnProcess] = []
-    deadline = time.monotonic() + 50.0
+    deadline = time.monotonic() + 100.0
     while any(store.counts().values()):
         assert time.monotonic() < deadline, f"left over: {store.counts()}"
         living = [process for process in living if process.is_alive()]
