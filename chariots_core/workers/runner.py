@@ -252,14 +252,15 @@ class JobRunner:
             released = self._write(
                 record,
                 partial(lifecycle.release, self._store, record, reason=reason, delay=delay),
-                lambda now: now.reason == reason,
+                lambda now: now.attempt < record.attempt or now.status is JobStatus.failed,
             )
         except StaleAttempt:
             return RunOutcome.STALE
         if released is None:
             return RunOutcome.STALE
-        self._follow_up(released)
-        return RunOutcome.HANDED_BACK
+        outcome = self._follow_up(released)
+        # It fails instead, if somebody asked for its end.
+        return RunOutcome.HANDED_BACK if outcome is RunOutcome.RETRIED else outcome
 
     def _unknown_pipeline_delay(self, record: JobRecord) -> float:
         first, longest = (

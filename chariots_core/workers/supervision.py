@@ -148,7 +148,8 @@ class Supervision:
         if self._switch.aborting:
             self._verdict = _stopped()
         elif self._deadline is not None and now >= self._deadline:
-            self._verdict = _timed_out(self._record)
+            self._deadline = None
+            self._verdict = self._verdict or _timed_out(self._record)
         if now >= min(self._look_at, self._renew_at):
             self._look(now)
         if now >= self._housekeeping_at:

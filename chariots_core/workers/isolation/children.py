@@ -73,7 +73,7 @@ class Child:
         self._wake = wake
         self._pidfd = open_pidfd(pid)
         self._reader = FrameReader()
-        self._unsent = b""
+        self._unsent = memoryview(b"")
         self._kept = BoundedText(0)
         self._closed_by_child = False
         self._dead = False
@@ -104,7 +104,7 @@ class Child:
         """
         Send a frame; what the socket does not take now is sent while waiting.
         """
-        self._unsent += pack(header, body)
+        self._unsent = memoryview(bytes(self._unsent) + pack(header, body))
         self._send_on()
 
     def wait(self, timeout: float) -> Frame | None:
@@ -179,7 +179,7 @@ class Child:
             pass
         except OSError:
             # It is dead: the read says how.
-            self._unsent = b""
+            self._unsent = memoryview(b"")
         events = select.POLLIN | (select.POLLOUT if self._unsent else 0)
         self._poller.modify(self._control.fileno(), events)
 
@@ -197,7 +197,7 @@ class Child:
                 self._closed_by_child = True
                 return
             self._reader.feed(data)
-            if len(data) < _CHUNK:
+            if len(data) < _CHUNK and not everything:
                 return
 
     def _read_output(self, turns: int) -> None:

@@ -263,16 +263,18 @@ def test_programs_of_a_job_can_be_stopped(runner: JobRunner, jobs: Jobs) -> None
 
 def test_timeout_in_a_thread(make_runner: MakeRunner, jobs: Jobs) -> None:
     """
-    A job in a thread cannot be ended, as declared: it fails once it is over.
+    A job in a thread cannot be ended, as declared: it fails once it is over,
+    and the worker waits for that at rest.
     """
     runner = make_runner(isolation="thread")
-    begin = time.monotonic()
+    begin, used = time.monotonic(), time.process_time()
 
     outcome, record = jobs.run(runner, "sleep", 0.6, timeout=0.1)
 
     assert RunOutcome.FAILED is outcome
     assert Reason.TIMEOUT == record.reason
     assert time.monotonic() - begin >= 0.6
+    assert time.process_time() - used < 0.3
 
 
 def test_cancel_in_a_thread(

@@ -155,6 +155,21 @@ def test_claimed_while_stopping(runner: JobRunner, jobs: Jobs, app: FunctionApp)
     assert [record.id] == app.dispatched
 
 
+def test_cancelled_before_it_is_handed_back(
+    runner: JobRunner, jobs: Jobs, store: SqlJobStore
+) -> None:
+    """
+    A claimed job that was cancelled before it began is over, and not handed to anybody else.
+    """
+    job_id = jobs.submit("missing")
+    record = lifecycle.claim(store, job_id, worker="worker-1", lease=60)
+    assert record is not None
+    lifecycle.request_cancel(store, job_id)
+
+    assert RunOutcome.FAILED is runner.run_claimed(record)
+    assert Reason.CANCELLED == store.get(job_id).reason
+
+
 def test_stopping_runner_takes_no_next_job(runner: JobRunner, jobs: Jobs) -> None:
     """
     A stopping runner leaves the queue alone.
