@@ -18,6 +18,7 @@ pytestmark = pytest.mark.crash
 
 #: What another store could break: the rest of the kit says nothing of it.
 ON_POSTGRES = (
+    "test_21_",
     "test_12_",
     "test_14_",
     "test_16_",

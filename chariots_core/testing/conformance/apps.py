@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 OPS: Final[tuple[type[BaseOp], ...]] = (
     ops.Big,
     ops.Chatty,
+    ops.Crash,
     ops.Echo,
     ops.Fail,
     ops.FlakyKill,
@@ -34,11 +35,13 @@ OPS: Final[tuple[type[BaseOp], ...]] = (
     ops.Newcomer,
     ops.NotJSON,
     ops.Probe,
+    ops.Say,
     ops.Sleep,
     ops.SpawnChild,
     ops.Steps,
     ops.Suicide,
     ops.Train,
+    ops.Unspeakable,
     ops.Write,
 )
 

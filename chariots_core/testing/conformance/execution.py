@@ -17,9 +17,12 @@ from chariots_core.workers import RunOutcome
 #: What no text about an error may exceed.
 TEXT_BOUND = 100_000
 
-WAYS_OUT = ("sys.exit", "os._exit", "keyboard_interrupt", "base_exception")
+#: Texts that databases and encodings stumble over.
+AWKWARD = ("left\x00right", "left\ud800right", "left\x1b[0m\x07right", "left\u2028\U0001f600right")
 
-NOT_JSON = ("nan", "infinity", "bytes", "set", "object", "key", "circular")
+WAYS_OUT = ("sys.exit", "os._exit", "keyboard_interrupt", "base_exception", "crash")
+
+NOT_JSON = ("nan", "infinity", "bytes", "set", "object", "key", "circular", "surrogate")
 
 
 class Execution(KitFixtures):
@@ -49,6 +52,30 @@ class Execution(KitFixtures):
         assert len(record.error.message) < TEXT_BOUND
         assert len(record.error.traceback or "") < TEXT_BOUND
 
+    @pytest.mark.parametrize("text", AWKWARD, ids=range(len(AWKWARD)))
+    def test_21_an_error_may_say_anything(self, serving: Deployment, text: str) -> None:
+        """
+        21: whatever characters an op prints and raises, its job fails with them or the like.
+        """
+        job = serving.submit("say", [ord(character) for character in text])
+
+        record = serving.failed(job.id, Reason.USER_ERROR)
+
+        assert record.error is not None
+        assert "ValueError" == record.error.type
+        assert "left" in record.error.message
+        assert "right" in record.error.message
+        serving.serves()
+
+    def test_21_an_error_without_a_text_fails_its_job(self, serving: Deployment) -> None:
+        """
+        21: an exception that raises when asked what it is fails its job like any other.
+        """
+        record = serving.failed(serving.submit("unspeakable").id, Reason.USER_ERROR)
+
+        assert record.error is not None
+        assert record.error.type.endswith("MuteError")
+
     def test_21_the_worker_survives(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -67,7 +94,9 @@ class Execution(KitFixtures):
         """
         before = sorted(worker.id for worker in serving.store.workers())
 
-        record = serving.finished(serving.submit("leave", way).id)
+        pipeline = "crash" if way == "crash" else "leave"
+
+        record = serving.finished(serving.submit(pipeline, way).id)
 
         assert JobStatus.failed is record.status
         assert record.reason in (Reason.USER_ERROR, Reason.WORKER_LOST)

@@ -132,6 +132,41 @@ class Fail(BaseOp):
         self._deeper(value, levels - 1)
 
 
+class Say(BaseOp):
+    """
+    Prints a text, given as numbers of characters, and then raises it.
+    """
+
+    def execute(self, characters: list[int]) -> Any:
+        text = "".join(chr(number) for number in characters)
+        print(text)  # noqa: T201  the point of this op
+        raise ValueError(text)
+
+
+class Unspeakable(BaseOp):
+    """
+    Raises an error that cannot tell what it is.
+    """
+
+    def execute(self, value: Any) -> Any:
+        class MuteError(Exception):
+            def __str__(self) -> str:
+                raise RuntimeError("no text")
+
+            __repr__ = __str__
+
+        raise MuteError(value)
+
+
+class Crash(BaseOp):
+    """
+    Ends its process as a broken extension does.
+    """
+
+    def execute(self, _: Any) -> Any:
+        ctypes.string_at(0)
+
+
 class UnheardOf(BaseException):
     """
     What no ``except Exception`` catches.
@@ -220,6 +255,7 @@ class NotJSON(BaseOp):
             "object": {"a": [object()]},
             "key": {1: "one"},
             "circular": circular,
+            "surrogate": "half a pair: \ud800",
         }[kind]
 
 
