@@ -20,7 +20,7 @@ from pathlib import Path
 
 import httpx
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from chariots.pipelines import PipelineResponse, PipelinesClient
@@ -65,14 +65,14 @@ def train(client: PipelinesClient) -> None:
     Train on a worker, with a progress line.
     """
     answer = client.call_pipeline("train_iris")
-    step(
-        "train", f"job {answer.job_id} is {answer.job_status} (decided by the {answer.decided_by})"
-    )
+    status = answer.job_status.value
+    step("train", f"job {answer.job_id} is {status}: decided by the {answer.decided_by}")
     began = time.monotonic()
     with progress_line() as on_progress:
         done = client.wait_for_job(answer, timeout=DEADLINE, on_progress=on_progress)
     took = time.monotonic() - began
-    step("", f"{done.job_status} in {took:.1f} s, right about {done.value:.1%} of unseen flowers")
+    status = done.job_status.value
+    step("", f"{status} in {took:.1f} s, right about {done.value:.1%} of unseen flowers")
     step("", versions_of(done))
 
 
@@ -84,7 +84,7 @@ def predict(client: PipelinesClient) -> None:
     table = Table("flower", "sepal", "petal", "species", title_justify="left")
     for (looks, (a, b, c, d)), species in zip(FLOWERS.items(), answer.value, strict=True):
         table.add_row(looks, f"{a} by {b} cm", f"{c} by {d} cm", f"[bold]{species}")
-    step("predict", f"answered in the request (decided by: {answer.decided_by})")
+    step("predict", "answered in the request: nobody asked for a worker")
     step("", versions_of(answer))
     console.print(table)
 
@@ -93,15 +93,15 @@ def versions_of(answer: PipelineResponse) -> str:
     """
     The trained versions behind an answer, shortened.
     """
-    trained = {node: version for node, version in answer.versions.items() if "iris" in str(node)}
-    return "versions " + ", ".join(f"{node} {v.patch[:8]}" for node, v in trained.items())
+    trained = ((node, answer.versions[node]) for node in ("irispca", "irisclassifier"))
+    return "versions " + ", ".join(f"{node} {version.patch[:8]}" for node, version in trained)
 
 
 def step(name: str, text: str) -> None:
     """
     One line of the story.
     """
-    console.print(f"[bold green]{name:>8}[/]  {text}")
+    console.print(f"[bold green]{name:>8}[/]  {text}", soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -109,7 +109,7 @@ def progress_line() -> Iterator[Callable[[JobProgress], None]]:
     """
     A bar that a job's progress moves.
     """
-    columns = (TextColumn("          {task.description}"), BarColumn(), MofNCompleteColumn())
+    columns = (TextColumn("          {task.description:<20}"), BarColumn(), TaskProgressColumn())
     with Progress(*columns, TimeElapsedColumn(), console=console) as bar:
         task = bar.add_task("waiting for a worker", total=None)
 
@@ -122,6 +122,7 @@ def progress_line() -> Iterator[Callable[[JobProgress], None]]:
             )
 
         yield on_progress
+        bar.update(task, description="done", completed=1, total=1)
 
 
 @contextlib.contextmanager
