@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
 
 from chariots_core.errors import NotJSONError
 from chariots_core.server.problems import invalid, malformed, unsupported_media_type
@@ -73,6 +74,9 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         RequestEntityTooLarge: it is over the limit.
     """
     data = request.get_data()
+    limit = request.max_content_length
+    if limit is not None and len(data) >= limit:
+        raise RequestEntityTooLarge
     if not data:
         data = b"{}"
     elif request.environ.get("CONTENT_TYPE") != "application/json":
@@ -80,12 +84,14 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
     try:
         return decoder.decode(data)
     except msgspec.ValidationError as error:
+        # what is wrong with a member matters only where the whole is JSON
+        read_value(data)
         raise _as_invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(f"the body is not JSON: {error}") from error
 
 
-def read_value(raw: msgspec.Raw) -> Any:
+def read_value(text: msgspec.Raw | bytes) -> Any:
     """
     The value of a member that may be any JSON.
 
@@ -93,7 +99,7 @@ def read_value(raw: msgspec.Raw) -> Any:
         RequestProblem: it is not JSON after all.
     """
     try:
-        return decode(bytes(raw))
+        return decode(bytes(text))
     except NotJSONError as error:
         raise malformed(error.message) from error
 

@@ -169,6 +169,7 @@ _TABLE: Final[tuple[tuple[type[errors.ChariotsError], str, str, int], ...]] = (
         422,
     ),
     (errors.ExecutionError, "execution-failed", "the run failed", 500),
+    (errors.PipelineError, "pipeline-error", "the pipeline cannot be run like that", 422),
     (errors.OpStoreError, "op-store-error", "the op store cannot give what is needed", 500),
     (errors.BackendError, "backend-error", "the worker backend cannot be used", 500),
     (errors.BackendUnavailable, "backend-unavailable", "out of reach for the moment", 503),

@@ -92,7 +92,9 @@ class PipelinesServer(Flask):
             settings=settings,
         )
         super().__init__(import_name, **flask)
-        self.config["MAX_CONTENT_LENGTH"] = self.chariots.settings.max_body_bytes
+        # One more than is taken: a body without a length is cut at this number
+        # of bytes, and `read_body` has to see that it was longer.
+        self.config["MAX_CONTENT_LENGTH"] = self.chariots.settings.max_body_bytes + 1
         self.ticker = Ticker(self.chariots)
         self._add_api()
         self._add_probes()
