@@ -9,24 +9,18 @@ queue: the caller does, with the record it gets.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from chariots_core.errors import JobNotFound, StaleAttempt
+from chariots_core.jobs.outcomes import Changes, Outcome, after_failure, again, finished_changes
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import FromNow, Guard, JobStore, NewEvent, Plus, When
 
-#: Seconds after which a job that is still queued is handed over again, at most.
-RESEND_CAP: Final = 300.0
-
-_Changes = dict[str, Any]
-_Outcome = tuple[JobStatus, _Changes]
-
-
 # -- the way of an attempt
 
 
-def claim_changes(*, worker: str, lease: float) -> _Changes:
+def claim_changes(*, worker: str, lease: float) -> Changes:
     """
     What a claim changes, for stores that find and claim in one step.
     """
@@ -76,7 +70,7 @@ def renew(
     Raises:
         StaleAttempt: the attempt is no longer the job's own.
     """
-    changes: _Changes = {"lease_until": FromNow(lease)}
+    changes: Changes = {"lease_until": FromNow(lease)}
     event = None
     if progress is not None:
         changes["progress"] = progress
@@ -112,7 +106,7 @@ def complete(
     Raises:
         StaleAttempt: the attempt is no longer the job's own; nothing was written.
     """
-    changes = _finished(record) | {
+    changes = finished_changes(record) | {
         "reason": None,
         "error": None,
         "value_json": value_json,
@@ -146,7 +140,7 @@ def fail(
         StaleAttempt: the attempt is no longer the job's own; nothing was written.
     """
 
-    def outcome(current: JobRecord) -> _Outcome:
+    def outcome(current: JobRecord) -> Outcome:
         return after_failure(current, reason=reason, error=error, retryable=retryable)
 
     return _end_attempt(store, record, outcome, output)
@@ -178,10 +172,10 @@ def release(
         StaleAttempt: the attempt is no longer the job's own; nothing was written.
     """
 
-    def outcome(current: JobRecord) -> _Outcome:
+    def outcome(current: JobRecord) -> Outcome:
         if current.cancel_requested:
-            return JobStatus.failed, _finished(current) | {"reason": Reason.CANCELLED}
-        status, changes = _again(current, delay)
+            return JobStatus.failed, finished_changes(current) | {"reason": Reason.CANCELLED}
+        status, changes = again(current, delay)
         if reason == Reason.UNKNOWN_PIPELINE:
             del changes["queue_expires_at"]
         return status, changes | {"reason": reason, "error": error, "attempt": Plus(-1)}
@@ -218,7 +212,7 @@ def request_cancel(store: JobStore, job_id: str) -> JobRecord:
             written = store.compare_and_set(
                 _as_it_is(record),
                 JobStatus.failed,
-                _finished(record) | {"reason": Reason.CANCELLED, "cancel_requested": True},
+                finished_changes(record) | {"reason": Reason.CANCELLED, "cancel_requested": True},
             )
         if written is not None:
             return written
@@ -231,7 +225,7 @@ def not_submitted(store: JobStore, record: JobRecord, error: JobError | None = N
     Returns:
         The record as it is now: something else, if somebody was quicker.
     """
-    changes = _finished(record) | {"reason": Reason.NOT_SUBMITTED, "error": error}
+    changes = finished_changes(record) | {"reason": Reason.NOT_SUBMITTED, "error": error}
     written = store.compare_and_set(_as_it_is(record), JobStatus.failed, changes)
     return written or _latest(store, record) or record
 
@@ -246,92 +240,6 @@ def mark_published(store: JobStore, record: JobRecord) -> JobRecord:
     changes = {"published_at": FromNow(), "resend_at": None}
     written = store.compare_and_set(guard, None, changes, event=NewEvent(kind="published"))
     return written or _latest(store, record) or record
-
-
-# -- outcomes, for these functions and for the tick
-
-
-def after_failure(
-    record: JobRecord, *, reason: str, error: JobError | None, retryable: bool
-) -> _Outcome:
-    """
-    What becomes of a running job whose attempt went wrong.
-    """
-    if retryable and not record.cancel_requested and record.attempt < record.max_attempts:
-        delay = record.retry_delay * 2.0 ** max(record.attempt - 1, 0)
-        status, changes = _again(record, delay)
-        return status, changes | {"reason": Reason.RETRYING, "error": error}
-    if reason == Reason.WORKER_LOST:
-        if record.cancel_requested:
-            reason = Reason.CANCELLED
-        elif record.max_attempts > 1:
-            reason = Reason.ATTEMPTS_EXHAUSTED
-    return JobStatus.failed, _finished(record) | {"reason": reason, "error": error}
-
-
-def after_waiting(record: JobRecord) -> _Outcome:
-    """
-    What becomes of a deferred job whose time has come.
-    """
-    reason = None if record.reason == Reason.SCHEDULED else record.reason
-    changes = _handed_over(record) | {"reason": reason, "queued_at": FromNow(), "due_at": None}
-    return JobStatus.queued, changes
-
-
-def after_queue_timeout(record: JobRecord) -> _Outcome:
-    """
-    What becomes of a job that nobody started in time.
-    """
-    changes = _finished(record)
-    if record.reason == Reason.UNKNOWN_PIPELINE:
-        changes["reason"] = Reason.UNKNOWN_PIPELINE
-        if record.error is None:
-            changes["error"] = JobError(
-                type="PipelineNotFound",
-                message=f"no worker knew the pipeline {record.pipeline!r} before the job's "
-                "time in the queue ended",
-            )
-    else:
-        changes["reason"] = Reason.EXPIRED_IN_QUEUE
-    return JobStatus.failed, changes
-
-
-def resend_changes(record: JobRecord) -> _Changes:
-    """
-    What changes as a queued job is handed over once more.
-    """
-    return _handed_over(record)
-
-
-def _again(record: JobRecord, delay: float) -> _Outcome:
-    changes: _Changes = {
-        "lease_until": None,
-        "queue_expires_at": (
-            None if record.queue_timeout is None else FromNow(delay + record.queue_timeout)
-        ),
-    }
-    if delay > 0:
-        return JobStatus.deferred, changes | {"due_at": FromNow(delay)}
-    return JobStatus.queued, changes | _handed_over(record) | {"queued_at": FromNow()}
-
-
-def _handed_over(record: JobRecord) -> _Changes:
-    wait = None
-    if record.resend_after is not None:
-        cap = max(RESEND_CAP, record.resend_after)
-        wait = FromNow(min(cap, record.resend_after * 2.0 ** min(record.generation, 32)))
-    return {"generation": Plus(1), "resend_at": wait}
-
-
-def _finished(record: JobRecord) -> _Changes:
-    return {
-        "finished_at": FromNow(),
-        "expires_at": FromNow(record.result_ttl),
-        "lease_until": None,
-        "due_at": None,
-        "resend_at": None,
-        "queue_expires_at": None,
-    }
 
 
 # -- guards
@@ -374,7 +282,7 @@ def _own(record: JobRecord, written: JobRecord | None) -> JobRecord:
 
 
 def _end_attempt(
-    store: JobStore, record: JobRecord, outcome: Callable[[JobRecord], _Outcome], output: str | None
+    store: JobStore, record: JobRecord, outcome: Callable[[JobRecord], Outcome], output: str | None
 ) -> JobRecord:
     """
     End an attempt as *outcome* says, even if somebody asks for the job's end

@@ -5,6 +5,7 @@ The values that tell a job's story: what was asked, what is so, what happened.
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from chariots_core.errors import JobNotFound
 from chariots_core.jobs.status import JobStatus
 
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_LARGEST: Final = 10**9
 
 
 def new_job_id() -> str:
@@ -48,6 +50,37 @@ def check_job_id(job_id: object) -> str:
         f"no job {shown}: a job id is 1 to 64 letters, digits, '_' or '-'",
         job_id=job_id if isinstance(job_id, str) else None,
     )
+
+
+def storable_text(_instance: object, field: Any, value: Any) -> None:
+    """
+    A validator: text that every store can keep.
+    """
+    if value is not None and ("\x00" in value or not _is_unicode(value)):
+        raise ValueError(
+            f"{field.name} has a character that no store can keep: leave out NUL and lone surrogates"
+        )
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _whole_number(_instance: object, field: Any, value: object) -> None:
+    if not isinstance(value, int) or not -_LARGEST <= value <= _LARGEST:
+        raise ValueError(
+            f"{field.name}={value!r}: write a whole number from -{_LARGEST} to {_LARGEST}"
+        )
+
+
+def _seconds(_instance: object, field: Any, value: float | None) -> None:
+    # The comparison is false for what is not a number, too.
+    if value is not None and not 0 <= value < math.inf:
+        raise ValueError(f"{field.name}={value!r}: write a number of seconds, 0 or more")
 
 
 @attrs.frozen(kw_only=True)
@@ -112,19 +145,19 @@ class NewJob:
     """
 
     id: str = attrs.field(factory=new_job_id, converter=check_job_id)
-    pipeline: str
-    backend: str
-    queue: str = "default"
-    input_json: str | None = None
-    input_ref: str | None = None
-    priority: int = 0
-    max_attempts: int = attrs.field(default=1, validator=attrs.validators.ge(1))
-    retry_delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
-    timeout: float | None = None
-    queue_timeout: float | None = None
-    delay: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
-    result_ttl: float = 7 * 24 * 3600.0
-    resend_after: float | None = None
+    pipeline: str = attrs.field(validator=storable_text)
+    backend: str = attrs.field(validator=storable_text)
+    queue: str = attrs.field(default="default", validator=storable_text)
+    input_json: str | None = attrs.field(default=None, validator=storable_text, repr=False)
+    input_ref: str | None = attrs.field(default=None, validator=storable_text)
+    priority: int = attrs.field(default=0, validator=_whole_number)
+    max_attempts: int = attrs.field(default=1, validator=(_whole_number, attrs.validators.ge(1)))
+    retry_delay: float = attrs.field(default=0.0, validator=_seconds)
+    timeout: float | None = attrs.field(default=None, validator=_seconds)
+    queue_timeout: float | None = attrs.field(default=None, validator=_seconds)
+    delay: float = attrs.field(default=0.0, validator=_seconds)
+    result_ttl: float = attrs.field(default=7 * 24 * 3600.0, validator=_seconds)
+    resend_after: float | None = attrs.field(default=None, validator=_seconds)
 
 
 @attrs.frozen(kw_only=True)

@@ -16,7 +16,13 @@ from typing import Any, ClassVar, Final
 
 import attrs
 
-from chariots_core.jobs.record import JobEvent, JobRecord, NewJob, WorkerRecord
+from chariots_core.jobs.record import (
+    JobEvent,
+    JobRecord,
+    NewJob,
+    WorkerRecord,
+    storable_text,
+)
 from chariots_core.jobs.status import JobStatus, check_transition
 
 
@@ -101,8 +107,8 @@ class IdempotencyKey:
         digest: SHA-256 of the request's canonical body, in hexadecimal digits.
     """
 
-    key: str
-    digest: str
+    key: str = attrs.field(validator=storable_text)
+    digest: str = attrs.field(validator=storable_text)
 
 
 @attrs.frozen(kw_only=True)

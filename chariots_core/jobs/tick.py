@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import attrs
 
-from chariots_core.jobs import lifecycle
+from chariots_core.jobs import lifecycle, outcomes
 from chariots_core.jobs.record import JobError, JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import FromNow, Guard, JobStore, When
@@ -113,16 +113,16 @@ def _settle(
         return _publish(store, record, now, publish)
     if record.queue_expires_at is not None and record.queue_expires_at <= now:
         return "expired", _change(
-            store, record, When.queue_expired, *lifecycle.after_queue_timeout(record)
+            store, record, When.queue_expired, *outcomes.after_queue_timeout(record)
         )
     if record.status is JobStatus.deferred:
-        return "due", _change(store, record, When.due, *lifecycle.after_waiting(record))
-    changes = lifecycle.resend_changes(record)
+        return "due", _change(store, record, When.due, *outcomes.after_waiting(record))
+    changes = outcomes.resend_changes(record)
     return "resent", _change(store, record, When.resend_due, JobStatus.queued, changes)
 
 
 def _settle_lost(store: JobStore, record: JobRecord) -> tuple[str, JobRecord | None]:
-    status, changes = lifecycle.after_failure(
+    status, changes = outcomes.after_failure(
         record,
         reason=Reason.WORKER_LOST,
         error=JobError(

@@ -74,8 +74,17 @@ _dump: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _load: Final = json.loads
 
 
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+
+
 def _time(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    if seconds is None:
+        return None
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError):
+        # Thousands of years from now: never, as far as anybody can wait.
+        return _LATEST
 
 
 def job_from(row: Sequence[Any]) -> JobRecord:

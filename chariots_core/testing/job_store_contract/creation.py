@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chariots_core.errors import IdempotencyMismatch
-from chariots_core.jobs.lifecycle import claim
+from chariots_core.jobs.lifecycle import claim, request_cancel
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import (
     IdempotencyKey,
@@ -92,6 +92,19 @@ class CreationContract(StoreTests):
         assert record.queue_expires_at is not None
         assert near(50.0, (record.due_at - record.created_at).total_seconds())
         assert near(60.0, (record.queue_expires_at - record.created_at).total_seconds())
+
+    def test_times_without_end(self, store: JobStore) -> None:
+        """
+        A job may wait, and be kept, for longer than any calendar goes.
+        """
+        record = store.create(
+            new_job(delay=1e15, queue_timeout=1e15, resend_after=1e15, result_ttl=1e15)
+        ).record
+
+        assert record == store.get(record.id)
+        assert record.due_at is not None
+        assert record.due_at.year > 9000
+        assert JobStatus.failed is request_cancel(store, record.id).status
 
     def test_creation_is_an_event(self, store: JobStore) -> None:
         """

@@ -71,6 +71,13 @@ def test_new_ids() -> None:
         ({"max_attempts": 0}, ValueError),
         ({"retry_delay": -1.0}, ValueError),
         ({"delay": -1.0}, ValueError),
+        ({"delay": float("nan")}, ValueError),
+        ({"result_ttl": float("inf")}, ValueError),
+        ({"timeout": -0.1}, ValueError),
+        ({"priority": 10**30}, ValueError),
+        ({"priority": 1.5}, ValueError),
+        ({"queue": "a\x00b"}, ValueError),
+        ({"input_json": '"\ud800"'}, ValueError),
     ],
 )
 def test_jobs_that_cannot_be(options: dict[str, Any], error: type[Exception]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chariots_core.jobs.lifecycle import (
+from chariots_core.jobs.outcomes import (
     after_failure,
     after_queue_timeout,
     after_waiting,
