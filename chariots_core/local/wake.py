@@ -17,6 +17,7 @@ import secrets
 import socket
 import stat
 import tempfile
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -166,7 +167,8 @@ def _send(sender: socket.socket, path: Path) -> bool:
         sender.sendto(b"!", str(path))
     except ConnectionRefusedError:
         # Its worker was killed: nobody will ever listen there again.
-        path.unlink(missing_ok=True)
+        with suppress(OSError):
+            path.unlink()
         return False
     except OSError as error:
         # A full buffer will wake it as well; a name that is gone is a busy worker.

@@ -19,6 +19,7 @@ from chariots_core.errors import (
     BrokerUnavailable,
     ChariotsError,
     SubmissionUnknown,
+    UnsupportedCapability,
 )
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobError, JobRecord, NewJob, check_job_id
@@ -134,6 +135,7 @@ class BaseWorkerPool(ABC):
 
     _app: PoolApp | None = None
     _job_store: JobStore | None = None
+    _bound_url: str | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -166,8 +168,12 @@ class BaseWorkerPool(ABC):
         Raises:
             UnsupportedCapability: this backend's workers are started otherwise.
         """
-        del session
-        Capabilities().require("spawn", backend=self.name)
+        raise UnsupportedCapability(
+            f"backend {self.name!r} has no workers that Chariots runs (for app "
+            f"{session.app_name!r}): start them as its documentation says, or override run_worker",
+            backend=self.name,
+            capability="spawn",
+        )
 
     def create_job_store(self, app: str) -> JobStore:
         """
@@ -190,6 +196,8 @@ class BaseWorkerPool(ABC):
         pool = self if self._app is None else copy.copy(self)
         pool._app = app  # noqa: SLF001 - the pool itself, or a copy of it
         pool._job_store = None  # noqa: SLF001
+        # From here on it means the same file, wherever the process goes.
+        pool._bound_url = pool.resolved_store_url()  # noqa: SLF001
         return pool
 
     @property
@@ -220,6 +228,8 @@ class BaseWorkerPool(ABC):
         """
         The address of the job store: the pool's own, the environment's, or the default.
         """
+        if self._bound_url is not None:
+            return self._bound_url
         url = self.store_url or os.environ.get("CHARIOTS_JOB_STORE") or DEFAULT_STORE_URL
         return absolute_url(url)
 

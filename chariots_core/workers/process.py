@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
+from chariots_core.errors import ChariotsError
 from chariots_core.workers.session import WorkerSession, WorkerSettings
 from chariots_core.workers.signals import StopSignals
 
@@ -60,6 +61,9 @@ def run_worker_process(
         )
         try:
             pool.run_worker(session)
+        except ChariotsError as error:
+            _log.error("worker %s cannot work: %s", session.worker_id, error)
+            return EXIT_ERROR
         except Exception:  # noqa: BLE001 - a pool of a plugin may raise anything
             _log.exception("worker %s of backend %r failed", session.worker_id, pool.name)
             return EXIT_ERROR

@@ -201,3 +201,13 @@ def serving(project: Project) -> Iterator[str]:
             yield f"http://127.0.0.1:{int(server.stdout.readline())}"
         finally:
             server.kill()
+
+
+def read(fd: int) -> bytes:
+    """
+    What a terminal shows next; nothing once its other end is closed.
+    """
+    try:
+        return os.read(fd, 4096)
+    except OSError:
+        return b""

@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
 from chariots_core.app import App
-from tests.cli.conftest import Project, make_project, serving
+from tests.cli.conftest import Project, make_project, read, serving
 from tests.support import free_port, wait_until
 
 
@@ -193,3 +196,26 @@ def facts(text: str) -> dict[str, str]:
         name: value.strip()
         for name, _, value in (line.partition(" ") for line in text.splitlines())
     }
+
+
+def test_progress_on_a_terminal(project: Project, url: str) -> None:
+    """
+    58: on a terminal the progress is a line that changes, and is gone at the end.
+    """
+    worker = project.start("worker", "project:app")
+    master, slave = pty.openpty()
+    command = ["call", "steps", "-i", "7", "--worker", "--wait", "--url", url]
+    with subprocess.Popen(
+        project.command(*command), stdout=subprocess.PIPE, stderr=slave, text=True
+    ) as process:
+        os.close(slave)
+        shown = b"".join(iter(lambda: read(master), b"")).decode()
+        os.close(master)
+        assert process.stdout is not None
+        assert "7\n" == process.stdout.read()
+    worker.terminate()
+    worker.wait()
+
+    assert 0 == process.returncode
+    assert "counting" in shown
+    assert "\x1b[2K" in shown

@@ -14,7 +14,7 @@ import pytest
 
 from chariots_core import errors
 from chariots_core.cli.main import COMMANDS, CommandError
-from tests.cli.conftest import Project
+from tests.cli.conftest import Project, read
 
 HEAVY = {"flask", "sqlalchemy", "rich", "httpx", "pluggy", "msgspec", "attrs", "importlib.metadata"}
 
@@ -117,13 +117,3 @@ def test_backends_for_programs(project: Project) -> None:
     )
     assert {"priorities", "queues", "retry"} <= set(found["local"]["capabilities"])
     assert ["fresh", "thread", "warm"] == found["local"]["isolation"]
-
-
-def read(fd: int) -> bytes:
-    """
-    What a terminal shows next; nothing once its other end is closed.
-    """
-    try:
-        return os.read(fd, 4096)
-    except OSError:
-        return b""

@@ -375,3 +375,33 @@ def test_names_of_subclasses() -> None:
         pass
 
     assert ("Ready", "own", "own") == (Ready.name, Own.name, Heir.name)
+
+
+def test_bound_pool_stays_at_its_store(
+    make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A relative address means the folder where the app was made, wherever the process goes.
+    """
+    monkeypatch.chdir(tmp_path)
+    pool = Ready(tmp_path)
+    pool.store_url = "sqlite:///here.db"
+    make_app(pool)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    pool.execute_pipeline_async("echo")
+
+    assert (tmp_path / "here.db").exists()
+    assert [] == list((tmp_path / "elsewhere").iterdir())
+
+
+def test_pool_that_cannot_be_a_worker(make_app: MakeApp, tmp_path: Path) -> None:
+    """
+    A worker of a backend that has none of Chariots' own ends with a sentence.
+    """
+    pool = Ready(tmp_path)
+    make_app(pool)
+    with pool.spawn_worker(start_method="fork") as worker:
+        with pytest.raises(BackendUnavailable, match="override run_worker"):
+            worker.wait_ready()
+        assert "Traceback" not in worker.output
