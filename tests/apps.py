@@ -79,6 +79,17 @@ class Who(BaseOp):
         return os.getpid()
 
 
+class Mark(BaseOp):
+    """
+    Leaves a file as it begins, and takes a while.
+    """
+
+    def execute(self, path: str, seconds: float = 1.5) -> int:
+        Path(path).touch()
+        time.sleep(seconds)
+        return os.getpid()
+
+
 class Steps(BaseOp):
     """
     Tells how far it is, as often as it is told to.
@@ -142,6 +153,7 @@ def pipelines() -> list[Pipeline]:
                 (Echo(), "echo"),
                 (Give(), "give"),
                 (Who(), "who"),
+                (Mark(), "mark"),
                 (Steps(), "steps"),
                 (Learn(), "train"),
                 (Model(), "predict"),

@@ -1,0 +1,282 @@
+"""
+Serving: real processes, their births and deaths, behind one port.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.server.served import Served, children, descendants
+from tests.support import process_alive, wait_until
+
+RUNS = "/api/v1/pipelines/{}/runs"
+
+
+def pid_of(served: Served) -> int:
+    """
+    The web process that answers.
+    """
+    return int(served.post(RUNS.format("who"), {"input": 0}).json()["output"])
+
+
+def web_pids(served: Served) -> set[int]:
+    """
+    The web processes that answer, by asking until both have.
+    """
+    found: set[int] = set()
+
+    def both() -> bool:
+        found.add(pid_of(served))
+        return len(found) == 2
+
+    wait_until(both, timeout=20.0, message=lambda: f"two web processes, found {found}")
+    return found
+
+
+def gone(pids: list[int]) -> bool:
+    """
+    Whether none of the processes is left.
+    """
+    return not any(process_alive(pid) for pid in pids)
+
+
+def test_it_says_where_it_is_and_leaves_nothing(tmp_path: Path) -> None:
+    """
+    It prints a free port once requests are taken, and on SIGTERM all of it ends, with code 0.
+    """
+    with Served(tmp_path, job_workers=1) as served:
+        assert 200 == served.get("/readyz").status_code
+        family = served.family()
+
+        assert 0 == served.stop(), served.output
+
+        assert len(family) >= 5
+        wait_until(lambda: gone(family), message=lambda: str(list(filter(process_alive, family))))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupt_ends_it(tmp_path: Path, processes: int) -> None:
+    """
+    Ctrl-C ends it like SIGTERM.
+    """
+    with Served(tmp_path, processes=processes) as served:
+        family = served.family()
+
+        assert 0 == served.stop(signal.SIGINT), served.output
+
+        wait_until(lambda: gone(family), message="the end of all processes")
+
+
+def test_two_processes_give_the_same_answers(tmp_path: Path) -> None:
+    """
+    A model that one web process trained is saved, loaded and served by both.
+    """
+    with Served(tmp_path) as served:
+        assert 2 == len(web_pids(served))
+        assert 200 == served.post(RUNS.format("train"), {"input": 7.0}).status_code
+        assert 201 == served.post("/api/v1/pipelines/train/save", {}).status_code
+        assert 200 == served.post("/api/v1/pipelines/predict/load", {}).status_code
+
+        def answers() -> set[float]:
+            calls = [served.post(RUNS.format("predict"), {"input": 2.0}) for _ in range(12)]
+            return {call.json()["output"] for call in calls}
+
+        wait_until(lambda: answers() == {14.0}, timeout=5.0, message=lambda: str(answers()))
+
+
+def test_jobs_run_beside_it(tmp_path: Path) -> None:
+    """
+    The workers beside the server run what any web process has accepted.
+    """
+    with Served(tmp_path, job_workers=2) as served, ThreadPoolExecutor(8) as threads:
+
+        def submit(number: int) -> str:
+            response = served.post(RUNS.format("echo"), {"input": number, "use_worker": True})
+            return str(response.json()["job"]["id"])
+
+        jobs = list(threads.map(submit, range(20)))
+
+        def done() -> bool:
+            bodies = [served.get(f"/api/v1/jobs/{job}").json() for job in jobs]
+            return [body.get("output") for body in bodies] == list(range(20))
+
+        wait_until(done, timeout=20.0, message=lambda: served.output)
+
+
+@pytest.mark.crash
+def test_a_killed_web_process_is_replaced(tmp_path: Path) -> None:
+    """
+    When a web process is killed the other one answers, and a new one takes its place.
+    """
+    with Served(tmp_path) as served:
+        before = web_pids(served)
+        killed = before.pop()
+
+        os.kill(killed, signal.SIGKILL)
+
+        def replaced() -> bool:
+            return killed not in (now := web_pids(served)) and len(now) == 2
+
+        wait_until(replaced, timeout=20.0, message=lambda: served.output)
+
+
+@pytest.mark.crash
+def test_a_killed_server_is_replaced(tmp_path: Path) -> None:
+    """
+    When the parent of the web processes is killed they end with it, and all are started anew.
+    """
+    with Served(tmp_path) as served:
+        before = web_pids(served)
+        (master,) = children(served.process.pid)
+
+        os.kill(master, signal.SIGKILL)
+
+        wait_until(lambda: gone([master, *before]), message="the end of the web processes")
+
+        def answers() -> bool:
+            try:
+                return served.get("/livez").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, timeout=20.0, message=lambda: served.output)
+        assert not before & web_pids(served)
+
+
+@pytest.mark.crash
+def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
+    """
+    When a worker is killed another one takes the next job.
+    """
+    with Served(tmp_path, processes=1, job_workers=1) as served:
+
+        def run() -> int:
+            response = served.post(RUNS.format("who"), {"input": 0, "use_worker": True})
+            path = response.headers["Location"]
+
+            def result() -> int | None:
+                return served.get(path).json().get("output")
+
+            return int(wait_until(result, timeout=20.0, message=lambda: served.output) or 0)
+
+        child = run()
+        (worker,) = [pid for pid in children(served.process.pid) if child in descendants(pid)]
+
+        os.kill(worker, signal.SIGKILL)
+
+        assert child != run()
+
+
+@pytest.mark.crash
+def test_a_killed_parent_takes_all_along(tmp_path: Path) -> None:
+    """
+    When the first process is killed, none of the others is left, and the port is free.
+    """
+    with Served(tmp_path, job_workers=1) as served:
+        family = served.family()
+
+        os.kill(served.process.pid, signal.SIGKILL)
+        served.process.wait()
+
+        wait_until(lambda: gone(family), message=lambda: str(list(filter(process_alive, family))))
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", int(served.url.rpartition(":")[2])))
+
+
+@pytest.mark.crash
+def test_jobs_outlive_the_server(tmp_path: Path) -> None:
+    """
+    A job that was accepted before all was killed is told, and run, after a restart.
+    """
+    with Served(tmp_path) as served:
+        response = served.post(RUNS.format("echo"), {"input": 5, "use_worker": True})
+        path = response.headers["Location"]
+        before = served.get(path).json()
+        os.kill(served.process.pid, signal.SIGKILL)
+        served.process.wait()
+
+    with Served(tmp_path, job_workers=1) as served:
+        assert before["created_at"] == served.get(path).json()["created_at"]
+
+        wait_until(
+            lambda: served.get(path).json().get("output") == 5, message=lambda: served.output
+        )
+
+
+def test_a_run_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
+    """
+    A request that is being carried out on SIGTERM still gets its answer.
+    """
+    mark = tmp_path / "begun"
+    with Served(tmp_path, processes=1) as served, ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(served.post, RUNS.format("mark"), {"input": str(mark)})
+        wait_until(mark.exists, message="the begin of the run")
+
+        assert 0 == served.stop(), served.output
+
+        assert 200 == answer.result().status_code
+
+
+def test_a_long_run_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """
+    While one run takes long, the same process answers others.
+    """
+    mark = tmp_path / "begun"
+    with Served(tmp_path, processes=1) as served, ThreadPoolExecutor(1) as threads:
+        slow = threads.submit(served.post, RUNS.format("mark"), {"input": str(mark)})
+        wait_until(mark.exists, message="the begin of the run")
+
+        quick = served.post(RUNS.format("is_odd"), {"input": 4})
+
+        assert (200, True) == (quick.status_code, slow.running())
+        assert 200 == slow.result().status_code
+
+
+def test_a_large_chunked_body_is_413(tmp_path: Path) -> None:
+    """
+    A body without a length is cut off at the limit by a real server, too.
+    """
+    with Served(tmp_path, processes=1) as served:
+        chunks = (b"x" * 65536 for _ in range(300))
+
+        response = httpx.post(
+            served.url + RUNS.format("echo"),
+            content=chunks,
+            headers={"Content-Type": "application/json"},
+            trust_env=False,
+        )
+
+        assert 413 == response.status_code
+
+
+def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
+    """
+    A port that another process listens on is named, and nothing is started.
+    """
+    with Served(tmp_path, processes=1) as served:
+        port = int(served.url.rpartition(":")[2])
+        second = Served(tmp_path, processes=1, port=port)
+
+        assert 1 == second.process.wait(20.0)
+        assert f"ConfigurationError: port {port}" in second.output
+        assert 200 == served.get("/livez").status_code
+
+
+def test_a_store_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    """
+    Where the op store cannot be opened, it says so at its start.
+    """
+    (tmp_path / "op_store.db").mkdir()
+    served = Served(tmp_path)
+
+    assert 1 == served.process.wait(20.0)
+    assert "StoreUnavailable" in served.output
+    assert "op_store.db" in served.output
