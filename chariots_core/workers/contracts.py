@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 import attrs
 
@@ -117,6 +117,18 @@ class RunnerApp(Protocol):
     def emit(self, event_name: str, record: JobRecord) -> None:
         """
         Tell the observers what happened to a job.
+        """
+
+
+@runtime_checkable
+class OpenableApp(Protocol):
+    """
+    An app that can do ahead of a job what all jobs need.
+    """
+
+    def open(self) -> None:
+        """
+        Load the pipelines; called many times, and cheap after the first.
         """
 
 

@@ -10,8 +10,11 @@ What jobs share:
 
 * ``fresh``: nothing. A child is made for each job; when the job is over, the
   child and all that it started in its process group are killed. Made by fork,
-  it starts as a copy of the worker, with random numbers of its own.
-* ``warm``: the process. Nothing is restored between two jobs: environment
+  it starts as a copy of the worker, which has the pipelines loaded, with
+  random numbers of its own.
+* ``warm``: the process, which loads the pipelines before its first job; the
+  worker itself loads nothing, and so starts no threads of ML libraries that a
+  fork would break. Nothing is restored between two jobs: environment
   variables, the working directory, globals, the state of random generators,
   threads and programs that a job left running. All of it ends when the child
   is replaced: after ``max_jobs``, over ``recycle_rss_mb``, after a time-out, a

@@ -7,13 +7,14 @@ from __future__ import annotations
 import faulthandler
 import gc
 import io
+import logging
 import os
 import socket
 import sys
 from typing import Final
 
 from chariots_core.jobs.record import Progress
-from chariots_core.workers.contracts import JobInput, RunnerApp
+from chariots_core.workers.contracts import JobInput, OpenableApp, RunnerApp
 from chariots_core.workers.isolation.board import ProgressBoard
 from chariots_core.workers.isolation.failures import failure_of
 from chariots_core.workers.isolation.unix import (
@@ -23,6 +24,8 @@ from chariots_core.workers.isolation.unix import (
     watch_parent,
 )
 from chariots_core.workers.isolation.wire import Channel, Frame, Raised, Returned, Start
+
+logger = logging.getLogger(__name__)
 
 #: Streams that a fork inherited: closing them would close descriptors in use.
 _INHERITED: Final[list[object]] = []
@@ -84,6 +87,25 @@ def _writer(fd: int) -> io.TextIOWrapper:
     return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
+def open_ahead(app: RunnerApp) -> None:
+    """
+    Load the pipelines before a job asks for them, if the app can do that.
+
+    Where it fails, jobs will meet the same trouble, and tell of it.
+    """
+    if not isinstance(app, OpenableApp):
+        return
+    try:
+        app.open()
+    except Exception as error:  # noqa: BLE001  ops are loaded: anything may be raised
+        logger.warning(
+            "app %r cannot load its pipelines ahead of a job: %s",
+            app.name,
+            error,
+            extra={"action": "open_failed"},
+        )
+
+
 class JobServer:
     """
     Runs the jobs that come over a socket, until it is closed.
@@ -102,8 +124,9 @@ class JobServer:
 
     def serve(self) -> None:
         """
-        Run jobs until the other end is closed.
+        Load what jobs need, then run them until the other end is closed.
         """
+        open_ahead(self._app)
         while (frame := self._channel.receive()) is not None:
             if isinstance(frame.header, Start):
                 self._answer(self._run(frame.header, frame.body))

@@ -10,12 +10,14 @@ import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final, TypeAlias
 
+from chariots_core.errors import ConfigurationError
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
 from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp, RunnerSettings
+from chariots_core.workers.isolation.child import open_ahead
 from chariots_core.workers.isolation.children import Child, ChildLost
 from chariots_core.workers.isolation.failures import Failure, failure_of
-from chariots_core.workers.isolation.starting import choose_method, start_child
+from chariots_core.workers.isolation.starting import Method, choose_method, start_child
 from chariots_core.workers.isolation.wire import Frame, Raised, Returned, Start
 
 #: How an attempt can end by itself.
@@ -161,11 +163,14 @@ class ChildExecutor(Executor):
         self._settings = settings
         self._wake = wake
         self._child: Child | None = None
+        self._method: Method | None = None
 
     def prepare(self) -> None:
-        # A fork for one job is made when the job is there; a new interpreter takes long.
-        if self._settings.isolation == "warm" or choose_method(self._settings) == "spawn":
+        if self._settings.isolation == "warm" or self._choose() == "spawn":
             self._ready_child()
+        else:
+            # The fork for a job is made when the job is there: a copy of what is loaded here.
+            open_ahead(self._app)
 
     def start(self, record: JobRecord) -> Execution:
         child = self._ready_child()
@@ -194,8 +199,20 @@ class ChildExecutor(Executor):
         if self._child is not None and not self._child.is_well():
             self._drop(grace=0.0)
         if self._child is None:
-            self._child = start_child(self._app, self._settings, self._wake)
+            self._child = start_child(self._app, self._settings, self._wake, self._choose())
         return self._child
+
+    def _choose(self) -> Method:
+        """
+        How to start a child now. Threads that came up since the first one are
+        no reason to give up a worker that cannot spawn.
+        """
+        try:
+            self._method = choose_method(self._settings)
+        except ConfigurationError:
+            if self._method is None:
+                raise
+        return self._method
 
     def _is_worn_out(self, child: Child) -> bool:
         max_jobs, bound = self._settings.max_jobs, self._settings.recycle_rss_mb

@@ -15,7 +15,7 @@ from typing import cast
 from chariots_core.errors import AppLoadError
 from chariots_core.workers.contracts import RunnerApp
 from chariots_core.workers.isolation.board import ProgressBoard
-from chariots_core.workers.isolation.child import JobServer, reopen_output, settle_in
+from chariots_core.workers.isolation.child import JobServer, open_ahead, reopen_output, settle_in
 from chariots_core.workers.isolation.failures import describe
 from chariots_core.workers.isolation.wire import Broken, Channel, Hello, Ready
 
@@ -43,6 +43,7 @@ def main(parent: int, control_fd: int, board_fd: int) -> int:
         return 1
     try:
         app = import_app(frame.header)
+        open_ahead(app)
     except BaseException as error:  # noqa: BLE001  the module may raise anything; the runner tells
         channel.send(Broken(error=describe(error)))
         return 1

@@ -14,7 +14,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import attrs
 
@@ -26,8 +26,10 @@ from chariots_core.workers.isolation.children import LIVE, Child, ChildLost
 from chariots_core.workers.isolation.unix import flush_output
 from chariots_core.workers.isolation.wire import Broken, Frame, Hello, Ready
 
+Method: TypeAlias = Literal["fork", "spawn"]
 
-def choose_method(settings: RunnerSettings) -> Literal["fork", "spawn"]:
+
+def choose_method(settings: RunnerSettings) -> Method:
     """
     How a child is started from here, now.
 
@@ -50,7 +52,7 @@ def choose_method(settings: RunnerSettings) -> Literal["fork", "spawn"]:
     return method
 
 
-def start_child(app: RunnerApp, settings: RunnerSettings, wake: int) -> Child:
+def start_child(app: RunnerApp, settings: RunnerSettings, wake: int, method: Method) -> Child:
     """
     A child that takes jobs.
 
@@ -58,14 +60,12 @@ def start_child(app: RunnerApp, settings: RunnerSettings, wake: int) -> Child:
         app: what runs them; a spawned child imports it anew.
         settings: see `RunnerSettings`.
         wake: a descriptor that ends a wait for the child when it becomes readable.
+        method: see `choose_method`.
 
     Raises:
         AppLoadError: a spawned child could not import the app.
-        ConfigurationError: see `choose_method`.
     """
-    if choose_method(settings) == "fork":
-        return _fork(app, wake)
-    return _spawn(settings, wake)
+    return _fork(app, wake) if method == "fork" else _spawn(settings, wake)
 
 
 @attrs.frozen(kw_only=True)

@@ -28,6 +28,7 @@ from chariots_core.strict_json import encode
 from chariots_core.workers.contracts import JobInput, JobOutput
 
 SPEC = "tests.unit.workers_runner.kit:app"
+OPENING_SPEC = "tests.unit.workers_runner.kit:opening_app"
 
 PipelineFunction = Callable[[Any, JobInput], Any]
 
@@ -81,6 +82,22 @@ class FunctionApp:
 
     def emit(self, event_name: str, record: JobRecord) -> None:
         self.emitted.append((event_name, record.id))
+
+
+class OpeningApp(FunctionApp):
+    """
+    One that can load ahead, and notes where it did.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({**PIPELINES, "opened": lambda *_: self.opened_in})
+        self.opened_in: list[int] = []
+        self.open_error: Exception | None = None
+
+    def open(self) -> None:
+        self.opened_in.append(os.getpid())
+        if self.open_error is not None:
+            raise self.open_error
 
 
 class OwnError(Exception):
@@ -373,3 +390,4 @@ PIPELINES |= {
 
 #: What a spawned child imports.
 app = FunctionApp(PIPELINES)
+opening_app = OpeningApp()

@@ -236,6 +236,27 @@ def test_auto_forks_from_one_thread_only() -> None:
         thread.join()
 
 
+def test_later_threads_do_not_end_a_worker(
+    app: FunctionApp, store: SqlJobStore, jobs: Jobs
+) -> None:
+    """
+    A worker that forked goes on to, where it cannot spawn, if threads come up later.
+    """
+    if threading.active_count() > 1:
+        pytest.skip("the process that runs this test has threads of its own")
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    settings = RunnerSettings(isolation="fresh")
+    with JobRunner(app, worker_id="w", settings=settings) as runner:
+        assert 1 == jobs.value(runner, "echo", 1)
+        thread.start()
+        try:
+            assert 2 == jobs.value(runner, "echo", 2)
+        finally:
+            stop.set()
+            thread.join()
+
+
 def test_spawn_needs_a_name(app: FunctionApp) -> None:
     """
     Without the app's name there is no spawned child, and the error says what to do.
