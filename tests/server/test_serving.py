@@ -162,7 +162,8 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
             path = response.headers["Location"]
 
             def result() -> int | None:
-                return served.get(path).json().get("output")
+                output: int | None = served.get(path).json().get("output")
+                return output
 
             return int(wait_until(result, timeout=20.0, message=lambda: served.output) or 0)
 
