@@ -22,6 +22,9 @@ from chariots_core.workers.signals import ASK, ORDER, poll
 _TAIL: Final = 2000
 _KEPT: Final = 1 << 20
 
+#: Seconds that it may take to settle its job once it was ordered to stop.
+_LAST_GRACE: Final = 3.0
+
 #: The workers that this process started, for its end and its forks.
 _started: Final[set[WorkerProcess]] = set()
 
@@ -152,10 +155,12 @@ class WorkerProcess:
 
     # -- stopping
 
-    def ask(self) -> None:
+    def term(self) -> None:
         """
-        Ask it to stop at the end of its job. Unlike two signals, asking twice
-        asks once.
+        Ask it to stop at the end of its job; to ask twice is to ask once.
+
+        This goes by a pipe and is no signal, so that whoever signals all
+        processes at once, and this one passes the wish on, asked once as well.
         """
         self._tell(ASK)
 
@@ -165,29 +170,29 @@ class WorkerProcess:
         """
         self._tell(ORDER)
 
-    def term(self) -> None:
-        """
-        Send it SIGTERM: once for the end of its job, twice for now.
-        """
-        self._signal(signal.SIGTERM)
-
     def kill(self) -> None:
         """
         Kill it; its children end with it.
         """
-        self._signal(signal.SIGKILL)
+        # The lock keeps the id from being reaped, and reused, in between.
+        with self._lock:
+            if self._exit_code is None and self._owner == os.getpid():
+                os.kill(self.pid, signal.SIGKILL)
 
     def stop(self, timeout: float = 10.0) -> int:
         """
-        Ask it to stop, and see to it that it has ended after *timeout* seconds.
+        Ask it to stop, and see to it that it has ended some *timeout* seconds later.
 
         Returns:
             Its exit code.
         """
         if self._owner != os.getpid():
             return 0
-        self.ask()
+        self.term()
         code = self.wait(timeout)
+        if code is None:
+            self.order()
+            code = self.wait(_LAST_GRACE)
         if code is None:
             self.kill()
             code = self.wait()
@@ -200,12 +205,6 @@ class WorkerProcess:
                 # One that has just ended listens no more.
                 with suppress(BrokenPipeError):
                     os.write(self._lifeline, word)
-
-    def _signal(self, number: int) -> None:
-        # The lock keeps the id from being reaped, and reused, in between.
-        with self._lock:
-            if self._exit_code is None and self._owner == os.getpid():
-                os.kill(self.pid, number)
 
     # -- inside
 
@@ -261,7 +260,7 @@ def _descendants(pid: int) -> list[int]:
 def _stop_all() -> None:
     mine = [worker for worker in _started if worker._owner == os.getpid()]  # noqa: SLF001
     for worker in mine:
-        worker.ask()
+        worker.term()
     for worker in mine:
         worker.stop(timeout=5.0)
 

@@ -136,7 +136,7 @@ class Supervisor:
     def _stop(self, *, order: bool) -> int:
         workers = [slot.worker for slot in self._slots if slot.worker is not None]
         for worker in workers:
-            worker.ask()
+            worker.term()
         while any(worker.alive for worker in workers):
             if order or self._signals.ordered:
                 self._make_them(workers)

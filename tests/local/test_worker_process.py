@@ -87,7 +87,7 @@ def test_idle_worker_stops_at_once(app: PlainApp) -> None:
     SIGTERM ends an idle worker with exit code 0, without waiting for its poll interval.
     """
     worker = app.pool.spawn_worker().wait_ready()
-    worker.term()
+    os.kill(worker.pid, signal.SIGTERM)
 
     assert EXIT_OK == worker.wait(timeout=2.0)
 
@@ -109,6 +109,45 @@ def test_busy_worker_finishes_its_job(app: PlainApp, tmp_path: Path, number: int
     assert JobStatus.queued is app.pool.fetch_job(later).status
 
 
+def test_parent_may_ask_beside_a_signal(app: PlainApp, tmp_path: Path) -> None:
+    """
+    46: one signal and the word of the parent, in whatever order, end no job.
+    """
+    worker = app.pool.spawn_worker().wait_ready()
+    busy = start_long_job(app, tmp_path)
+    worker.term()
+    os.kill(worker.pid, signal.SIGTERM)
+    worker.term()
+    assert worker.wait(timeout=0.3) is None
+    busy.gate.touch()
+
+    assert EXIT_OK == worker.wait(timeout=5.0)
+    assert JobStatus.done is app.pool.fetch_job(busy.job_id).status
+
+
+def test_end_of_a_block_ends_a_job(app: PlainApp, tmp_path: Path) -> None:
+    """
+    48: a worker that is stopped with a bound of time settles the job that lasts longer.
+    """
+    worker = spawn_worker(app.pool, settings=QUICK).wait_ready()
+    busy = start_long_job(app, tmp_path)
+
+    assert EXIT_UNFINISHED == worker.stop(timeout=0.2)
+    assert "worker_lost" == app.job_store.get(busy.job_id).reason
+
+
+def test_parent_may_order(app: PlainApp, tmp_path: Path) -> None:
+    """
+    48: the parent can end a worker in the middle of a job, which is settled.
+    """
+    worker = spawn_worker(app.pool, settings=QUICK).wait_ready()
+    busy = start_long_job(app, tmp_path)
+    worker.order()
+
+    assert EXIT_UNFINISHED == worker.wait(timeout=5.0)
+    assert "worker_lost" == app.job_store.get(busy.job_id).reason
+
+
 @pytest.mark.parametrize(
     ("attempts", "status", "reason"),
     [(1, JobStatus.failed, "worker_lost"), (2, JobStatus.queued, "retrying")],
@@ -122,9 +161,9 @@ def test_second_signal_is_an_order(
     worker = app.pool.spawn_worker().wait_ready()
     busy = start_long_job(app, tmp_path, max_attempts=attempts)
     pids = worker.pids
-    worker.term()
+    os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait(timeout=0.2) is None
-    worker.term()
+    os.kill(worker.pid, signal.SIGTERM)
 
     assert EXIT_UNFINISHED == worker.wait(timeout=5.0)
     record = app.job_store.get(busy.job_id)
@@ -139,7 +178,7 @@ def test_end_of_grace_is_an_order(app: PlainApp, tmp_path: Path) -> None:
     """
     worker = spawn_worker(app.pool, settings=attrs.evolve(QUICK, grace=0.3)).wait_ready()
     busy = start_long_job(app, tmp_path)
-    worker.term()
+    os.kill(worker.pid, signal.SIGTERM)
 
     assert EXIT_UNFINISHED == worker.wait(timeout=5.0)
     assert "worker_lost" == app.job_store.get(busy.job_id).reason
