@@ -68,6 +68,6 @@ def app_of(found: object, spec: str = "") -> App:
     if isinstance(app, App):
         return app
     raise AppLoadError(
-        f"{spec or 'this object'!r} is a {type(found).__name__}, and no app: "
+        f"{spec or 'this object'!r} is of type {type(found).__name__}, and no app: "
         "give a PipelinesServer or an App"
     )

@@ -92,7 +92,7 @@ def load_server(app: str | PipelinesServer) -> PipelinesServer:
     found = load_object(app)
     if not isinstance(found, PipelinesServer):
         raise AppLoadError(
-            f"app {app!r} is a {type(found).__name__}, and cannot be served: give a PipelinesServer"
+            f"app {app!r} is of type {type(found).__name__}, and cannot be served: give a PipelinesServer"
         )
     app_of(found).import_spec = app
     return found
