@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from chariots_core.versioning.canonical import encode_value, qualified_name
 from chariots_core.versioning.fields import VersionedField, VersionedFieldDict, VersionType
-from chariots_core.versioning.version import EMPTY_DIGEST, Version
+from chariots_core.versioning.version import Version
 
 _Entries = dict[VersionType, list[bytes]]
 
@@ -76,8 +76,7 @@ def _digests(versioned: object) -> dict[VersionType, str]:
 
 
 def _digest(encoded: list[bytes]) -> str:
-    if not encoded:
-        return EMPTY_DIGEST
+    # of no fields: the empty digest, as that of Version()
     return hashlib.sha1(b"".join(encoded), usedforsecurity=False).hexdigest()
 
 

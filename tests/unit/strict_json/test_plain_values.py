@@ -8,6 +8,7 @@ import json
 import math
 import re
 from collections import OrderedDict, defaultdict, namedtuple
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum, StrEnum
@@ -211,17 +212,27 @@ def test_same_part_twice_is_no_circle() -> None:
     assert b"[[1],[1]]" == strict_json.encode([part, part])
 
 
-def test_depth_is_bounded() -> None:
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda value: [value],
+        lambda value: (value,),
+        lambda value: {"a": value},
+        lambda value: {"é": value},
+        lambda value: OrderedDict(a=value),
+    ],
+)
+def test_depth_is_bounded(wrap: Callable[[Any], Any]) -> None:
     """
     A value as deep as allowed is written; one level more is an error, not a crash.
     """
-    value: list[Any] = []
+    value: Any = wrap(1)
     for _ in range(strict_json.MAX_DEPTH):
-        value = [value]
+        value = wrap(value)
 
-    assert strict_json.encode(value).startswith(b"[[[[")
+    assert b"1" in strict_json.encode(value)
     with pytest.raises(NotJSONError, match="nested more than 200 deep"):
-        strict_json.encode([value])
+        strict_json.encode(wrap(value))
 
 
 def test_arguments_are_not_changed() -> None:

@@ -55,6 +55,18 @@ def test_the_name_counts() -> None:
     )
 
 
+def test_order_of_declaration_does_not_count() -> None:
+    """
+    Moving a field up or down in a class changes no version.
+    """
+    a, b = VersionedField(1, MINOR), VersionedField(2, MINOR)
+
+    assert version_of(holder(a=a, b=b)) == version_of(holder(b=b, a=a))
+    assert version_of(holder(p=VersionedFieldDict(MINOR, {"a": a, "b": b}))) == version_of(
+        holder(p=VersionedFieldDict(MINOR, {"b": b, "a": a}))
+    )
+
+
 def test_classes_without_fields_have_the_empty_version() -> None:
     """
     Plain attributes do not count.
