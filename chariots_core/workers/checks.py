@@ -103,6 +103,8 @@ def _fault(found: Implementation) -> str | None:
         return f"hook {found.hook!r} is for observers and cannot be wrapped: drop the option"
     if found.is_wrapper and not inspect.isgeneratorfunction(found.function):
         return f"hook {found.hook!r} is marked as a wrapper, so it must yield once"
+    if found.options.get("wrapper") and found.options.get("hookwrapper"):
+        return f"hook {found.hook!r} is marked as a wrapper of both kinds: keep wrapper=True"
     known = HOOKS[found.hook]
     # An argument with a default is the plugin's own: pluggy never passes it.
     wanted = inspect.signature(found.function).parameters.values()

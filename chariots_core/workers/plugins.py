@@ -7,7 +7,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
 
@@ -15,20 +15,23 @@ import pluggy
 
 from chariots_core.errors import (
     BackendBroken,
-    BackendError,
-    BackendIncompatible,
     BackendMisconfigured,
-    ChariotsError,
     ConfigurationError,
 )
 from chariots_core.jobs.record import JobRecord
-from chariots_core.workers import checks, hookspecs
+from chariots_core.workers import hookspecs
 from chariots_core.workers.capabilities import BackendInfo
 from chariots_core.workers.discovery import (
     PLUGINS_GROUP,
-    PluginEntry,
     find_backend,
     find_entries,
+)
+from chariots_core.workers.loading import (
+    check_extension,
+    guarded,
+    kind_of,
+    load_backend,
+    load_extension,
 )
 from chariots_core.workers.options import read_setting
 from chariots_core.workers.pool import BaseWorkerPool
@@ -109,7 +112,7 @@ class PluginManager:
         Raises:
             ConfigurationError: one of its hooks is wrong, or the name is taken.
         """
-        _check_extension(plugin, f"plugin {name!r}")
+        check_extension(plugin, f"plugin {name!r}")
         try:
             self._pluggy.register(plugin, name)
         except (ValueError, pluggy.PluginValidationError) as error:
@@ -181,7 +184,7 @@ class PluginManager:
         record = self._pluggy.hook.chariots_lookup_job(pool=pool, job_id=job_id)
         if not isinstance(record, JobRecord):
             raise BackendBroken(
-                f"hook chariots_lookup_job gave {_kind(record)} for job {job_id!r}: "
+                f"hook chariots_lookup_job gave {kind_of(record)} for job {job_id!r}: "
                 f"a plugin must return a JobRecord, or None for 'not mine'",
                 backend=pool.name,
             )
@@ -218,9 +221,12 @@ class PluginManager:
                 _log.warning("%s is left out: %s", entry, error)
 
     def _register_backend(self, plugin: object, name: str) -> None:
-        key = f"backend:{name}"
         try:
-            self._pluggy.register(plugin, key)
+            self._pluggy.register(plugin, f"backend:{name}")
+        except pluggy.PluginValidationError as error:
+            raise BackendBroken(
+                f"backend {name!r} cannot be used: {error}", backend=name
+            ) from error
         except ValueError as error:
             raise BackendBroken(
                 f"backend {name!r} cannot be used beside another name of the same plugin: "
@@ -236,111 +242,19 @@ class PluginManager:
             if key.startswith("backend:") and key != f"backend:{name}"
         ]
         create = self._pluggy.subset_hook_caller("chariots_create_worker_pool", others)
-        pool = _guarded(
+        pool = guarded(
             lambda: create(name=name, options=MappingProxyType(dict(options))),
             f"backend {name!r} failed to make its worker pool",
             backend=name,
         )
         if not isinstance(pool, BaseWorkerPool):
             raise BackendBroken(
-                f"backend {name!r} made {_kind(pool)} where a BaseWorkerPool is due: "
+                f"backend {name!r} made {kind_of(pool)} where a BaseWorkerPool is due: "
                 f"correct its hook chariots_create_worker_pool",
                 backend=name,
             )
         pool.name = name
         return pool
-
-
-def load_backend(entry: PluginEntry) -> tuple[object, BackendInfo]:
-    """
-    Import a backend and check it, alone: nothing of it is used yet.
-
-    Raises:
-        BackendBroken: it cannot be imported, or its hooks are wrong.
-        BackendIncompatible: it was written for another contract.
-    """
-    plugin = _import(entry, BackendBroken)
-    # The version first: hooks of another contract would only look misspelt.
-    info = _info(plugin, entry)
-    problems = list(checks.faults(plugin))
-    problems += [f"hook {name!r} is missing" for name in checks.missing_hooks(plugin)]
-    if problems or info is None:
-        raise BackendBroken(f"{entry} cannot be used: {'; '.join(problems)}", backend=entry.name)
-    _check_with_pluggy(plugin, entry)
-    return plugin, info
-
-
-def load_extension(entry: PluginEntry) -> object:
-    """
-    Import a plugin that is no backend and check it, alone.
-
-    Raises:
-        ConfigurationError: it cannot be imported, or its hooks are wrong.
-    """
-    plugin = _import(entry, ConfigurationError)
-    _check_extension(plugin, str(entry))
-    return plugin
-
-
-def _check_extension(plugin: object, label: str) -> None:
-    if problems := list(checks.faults(plugin)):
-        raise ConfigurationError(f"{label} cannot be used: {'; '.join(problems)}")
-
-
-def _import(entry: PluginEntry, error_class: type[ConfigurationError]) -> object:
-    try:
-        return entry.load()
-    except (Exception, SystemExit) as error:
-        message = (
-            f"{entry} cannot be imported: {type(error).__name__}: {error}; "
-            f"repair or uninstall that distribution"
-        )
-        if issubclass(error_class, BackendError):
-            raise error_class(message, backend=entry.name) from error
-        raise error_class(message) from error
-
-
-def _info(plugin: object, entry: PluginEntry) -> BackendInfo | None:
-    found = [i for i in checks.implementations(plugin) if i.hook == checks.REQUIRED[0]]
-    if not found or found[0].options is None:
-        return None
-    info = _guarded(found[0].function, f"{entry} failed to describe itself", backend=entry.name)
-    if not isinstance(info, BackendInfo):
-        raise BackendBroken(
-            f"{entry} described itself by {_kind(info)} where a BackendInfo is due",
-            backend=entry.name,
-        )
-    if info.contract_version != hookspecs.CONTRACT_VERSION:
-        newer = info.contract_version > hookspecs.CONTRACT_VERSION
-        raise BackendIncompatible(
-            f"{entry} was written for contract version {info.contract_version}, and this "
-            f"chariots-core has version {hookspecs.CONTRACT_VERSION}: upgrade "
-            f"{'chariots-core' if newer else entry.distribution!r}",
-            backend=entry.name,
-        )
-    return info
-
-
-def _check_with_pluggy(plugin: object, entry: PluginEntry) -> None:
-    # A manager of its own, so that a plugin that is refused leaves no trace.
-    scratch = pluggy.PluginManager(hookspecs.PROJECT)
-    scratch.add_hookspecs(hookspecs)
-    try:
-        scratch.register(plugin, entry.name)
-        scratch.check_pending()
-    except (ValueError, pluggy.PluginValidationError) as error:
-        raise BackendBroken(f"{entry} cannot be used: {error}", backend=entry.name) from error
-
-
-def _guarded(call: Callable[[], T], what: str, *, backend: str) -> T:
-    try:
-        return call()
-    except ChariotsError:
-        raise
-    except Exception as error:
-        raise BackendBroken(
-            f"{what}: {type(error).__name__}; the cause is chained", backend=backend
-        ) from error
 
 
 def _read_spec(spec: object) -> tuple[str, Mapping[str, Any]]:
@@ -353,10 +267,6 @@ def _read_spec(spec: object) -> tuple[str, Mapping[str, Any]]:
         raise BackendMisconfigured(
             "worker_pool must be a pool, a backend's name (letters, digits, '_', '.', '-'), "
             "or a mapping with the name under 'backend'; "
-            f"got {_kind(spec)} without such a name"
+            f"got {kind_of(spec)} without such a name"
         )
     return name, options
-
-
-def _kind(value: object) -> str:
-    return "None" if value is None else f"an object of type {type(value).__name__!r}"

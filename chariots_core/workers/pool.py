@@ -11,21 +11,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypedDict, Unpack, final
 
-import attrs
-
 from chariots_core.errors import (
     BackendMisconfigured,
-    BackendUnavailable,
-    BrokerUnavailable,
-    ChariotsError,
-    SubmissionUnknown,
     UnsupportedCapability,
 )
-from chariots_core.jobs import lifecycle
-from chariots_core.jobs.record import JobError, JobRecord, NewJob, check_job_id
-from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
 from chariots_core.jobs.store import IdempotencyKey, JobStore
 from chariots_core.jobs.tick import tick
+from chariots_core.workers import submission
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
 from chariots_core.workers.contracts import Isolation, RunnerApp, StartMethod
 from chariots_core.workers.requests import SubmitRequest
@@ -273,18 +266,7 @@ class BaseWorkerPool(ABC):
                 and the job is handed over again later.
         """
         self.check_supported(job)
-        if job.resend_after is None or job.backend != self.name:
-            job = attrs.evolve(
-                job, backend=self.name, resend_after=job.resend_after or self.resend_after
-            )
-        created = self.job_store().create(job, idempotency=idempotency)
-        record = created.record
-        # An earlier job was handed over when it was made; `tick` sees to it if not.
-        if not created.replayed:
-            if record.status is JobStatus.queued:
-                self._hand_over(record)
-            self.app.emit(record.status.value, record)
-        return record
+        return submission.submit(self, job, idempotency)
 
     def check_supported(self, job: NewJob) -> None:
         """
@@ -313,36 +295,6 @@ class BaseWorkerPool(ABC):
             Exception: what else the queue or a plugin raises.
         """
         self.app.plugins.execute_pipeline(self, SubmitRequest.of(record))
-
-    def _hand_over(self, record: JobRecord) -> None:
-        try:
-            self.dispatch(record)
-        except Exception as error:
-            certain = isinstance(error, BrokerUnavailable) or (
-                isinstance(error, ChariotsError) and not isinstance(error, BackendUnavailable)
-            )
-            if not certain:
-                raise self._unknown(record, error) from error
-            self._not_submitted(record, error)
-            raise
-
-    def _not_submitted(self, record: JobRecord, error: Exception) -> None:
-        if isinstance(error, BrokerUnavailable):
-            error.job_id = record.id
-        why = JobError(type=type(error).__name__, message=str(error))
-        try:
-            failed = lifecycle.not_submitted(self.job_store(), record, why)
-        except BackendUnavailable as unwritten:
-            raise self._unknown(record, error) from unwritten
-        self.app.emit(failed.status.value, failed)
-
-    def _unknown(self, record: JobRecord, error: Exception) -> SubmissionUnknown:
-        return SubmissionUnknown(
-            f"backend {self.name!r} may or may not have taken job {record.id!r} "
-            f"({type(error).__name__}): it stays queued and is handed over again; "
-            f"ask for that job instead of submitting it anew",
-            job_id=record.id,
-        )
 
     # -- look-up
 

@@ -17,7 +17,7 @@ from chariots_core.workers.discovery import (
     PluginEntry,
     find_entries,
 )
-from chariots_core.workers.plugins import load_backend, load_extension
+from chariots_core.workers.loading import load_backend, load_extension
 
 
 @attrs.frozen(kw_only=True)
