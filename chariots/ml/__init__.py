@@ -19,12 +19,6 @@ __all__ = [
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {
-        "BaseMLOp": "chariots_ml",
-        "MLMode": "chariots_ml",
-    },
-    plugins={
-        "BaseMLOp": "chariots-ml",
-        "MLMode": "chariots-ml",
-    },
+    dict.fromkeys(__all__, "chariots_ml"),
+    plugins=dict.fromkeys(__all__, "chariots-ml"),
 )

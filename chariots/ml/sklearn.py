@@ -21,14 +21,6 @@ __all__ = [
 
 __getattr__, __dir__ = lazily(
     __name__,
-    {
-        "BaseSKOp": "chariots_ml.sklearn",
-        "SKSupervisedOp": "chariots_ml.sklearn",
-        "SKUnsupervisedOp": "chariots_ml.sklearn",
-    },
-    plugins={
-        "BaseSKOp": "chariots-ml",
-        "SKSupervisedOp": "chariots-ml",
-        "SKUnsupervisedOp": "chariots-ml",
-    },
+    dict.fromkeys(__all__, "chariots_ml.sklearn"),
+    plugins=dict.fromkeys(__all__, "chariots-ml"),
 )

@@ -5,6 +5,7 @@ Answers of a server, read: values where it did what was asked, typed errors wher
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from chariots_core import errors
@@ -164,12 +165,12 @@ def _typed(
     code: str, slug: str, detail: str, body: Mapping[str, Any], reply: Reply
 ) -> errors.ChariotsError:
     known = _CLASSES.get(code) or _CLASSES.get(slug)
-    if known is None:
-        return RequestRejected(
-            detail, status=reply.status, slug=slug, errors=body.get("errors") or ()
-        )
-    facts = {name: body[key] for name, key in _FACTS.get(known, ()) if body.get(key) is not None}
-    return known(detail, **facts)
+    if known is not None:
+        found = {key: body[key] for key in _FACTS.get(known, ()) if body.get(key) is not None}
+        # a proxy may use the same name, and give less
+        with suppress(TypeError):
+            return known(detail, **found)
+    return RequestRejected(detail, status=reply.status, slug=slug, errors=body.get("errors") or ())
 
 
 def _descendants(root: type[errors.ChariotsError]) -> Iterator[type[errors.ChariotsError]]:
@@ -179,22 +180,13 @@ def _descendants(root: type[errors.ChariotsError]) -> Iterator[type[errors.Chari
 
 
 #: Which members of a problem are attributes of which error.
-_FACTS_BY_ROOT: Final[dict[type[errors.ChariotsError], tuple[tuple[str, str], ...]]] = {
-    errors.ExecutionError: (
-        ("exception_type", "exception_type"),
-        ("node", "node"),
-        ("traceback", "traceback"),
-        ("job_id", "job_id"),
-    ),
-    errors.VersionError: (("blockers", "blockers"),),
-    errors.JobError: (("job_id", "job_id"),),
-    errors.UnsupportedCapability: (
-        ("backend", "backend"),
-        ("capability", "capability"),
-        ("job_id", "job_id"),
-    ),
-    errors.BackendUnavailable: (("job_id", "job_id"), ("retry_after", "retry_after")),
-    errors.BackendError: (("backend", "backend"),),
+_FACTS_BY_ROOT: Final[dict[type[errors.ChariotsError], tuple[str, ...]]] = {
+    errors.ExecutionError: ("exception_type", "node", "traceback", "job_id"),
+    errors.VersionError: ("blockers",),
+    errors.JobError: ("job_id",),
+    errors.UnsupportedCapability: ("backend", "capability", "job_id"),
+    errors.BackendUnavailable: ("job_id", "retry_after"),
+    errors.BackendError: ("backend",),
 }
 
 _FACTS: Final = {

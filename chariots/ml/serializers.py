@@ -1,0 +1,28 @@
+"""
+How models become bytes, and bytes models again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chariots._lazy import lazily
+
+if TYPE_CHECKING:
+    BaseSerializer: Any
+    CSVSerializer: Any
+    DillSerializer: Any
+    JSONSerializer: Any
+
+__all__ = [
+    "BaseSerializer",
+    "CSVSerializer",
+    "DillSerializer",
+    "JSONSerializer",
+]
+
+__getattr__, __dir__ = lazily(
+    __name__,
+    dict.fromkeys(__all__, "chariots_ml.serializers"),
+    plugins=dict.fromkeys(__all__, "chariots-ml"),
+)
