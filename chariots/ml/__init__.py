@@ -4,13 +4,12 @@ Ops that hold models of machine-learning libraries.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chariots._lazy import lazily
 
 if TYPE_CHECKING:
-    BaseMLOp: Any
-    MLMode: Any
+    from chariots_ml import BaseMLOp, MLMode
 
 __all__ = [
     "BaseMLOp",

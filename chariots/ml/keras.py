@@ -4,12 +4,12 @@ Ops that hold models of Keras.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chariots._lazy import lazily
 
 if TYPE_CHECKING:
-    KerasOp: Any
+    from chariots_ml.keras import KerasOp
 
 __all__ = [
     "KerasOp",

@@ -4,15 +4,17 @@ How models become bytes, and bytes models again.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chariots._lazy import lazily
 
 if TYPE_CHECKING:
-    BaseSerializer: Any
-    CSVSerializer: Any
-    DillSerializer: Any
-    JSONSerializer: Any
+    from chariots_ml.serializers import (
+        BaseSerializer,
+        CSVSerializer,
+        DillSerializer,
+        JSONSerializer,
+    )
 
 __all__ = [
     "BaseSerializer",

@@ -4,14 +4,12 @@ Ops that hold models of scikit-learn.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from chariots._lazy import lazily
 
 if TYPE_CHECKING:
-    BaseSKOp: Any
-    SKSupervisedOp: Any
-    SKUnsupervisedOp: Any
+    from chariots_ml.sklearn import BaseSKOp, SKSupervisedOp, SKUnsupervisedOp
 
 __all__ = [
     "BaseSKOp",
