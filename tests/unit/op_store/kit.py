@@ -100,6 +100,19 @@ class Counter(LoadableOp):
         self.count = int(serialized_object)
 
 
+class Marked(LoadableOp):
+    """
+    An op without a state to speak of.
+    """
+
+    def execute(self) -> None: ...
+
+    def serialize(self) -> bytes:
+        return b""
+
+    def load(self, serialized_object: bytes) -> None: ...
+
+
 def recoded(cls: type[Any], **fields: VersionedField[Any]) -> type[Any]:
     """
     The class as a later release of its code has it.
@@ -184,6 +197,19 @@ class App:
             output = self.pipelines[name].run(value, ops=run.ops)
             self.loaded.publish(run.stage(job_id=job_id, attempt=1 if job_id else 0))
         return output
+
+
+def texts(app: App, name: str) -> dict[str, str]:
+    return dict(app.loaded.versions(name))
+
+
+def train_all(app: App, job: str = "job") -> None:
+    """
+    Train the whole chain on workers, the second op with the first.
+    """
+    app.train("train_centre", job_id=f"{job}-centre")
+    app.loaded.load("train_scale")
+    app.train("train_scale", job_id=f"{job}-scale")
 
 
 def version(text: str) -> Version:
