@@ -117,8 +117,8 @@ class Database:
         """
         The engine of this process; connected to and with its tables.
         """
-        with self._guarded():
-            return self._open().engine
+        with self._using() as opened:
+            return opened.engine
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -128,7 +128,7 @@ class Database:
         Raises:
             StoreUnavailable: the database cannot be opened or reached.
         """
-        with self._guarded(), self._open().engine.begin() as connection:
+        with self._using() as opened, opened.engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -141,7 +141,7 @@ class Database:
         Raises:
             StoreUnavailable: the database cannot be opened or reached.
         """
-        with self._guarded(), self._open().writing.begin() as connection:
+        with self._using() as opened, opened.writing.begin() as connection:
             yield connection
 
     @contextmanager
@@ -155,8 +155,8 @@ class Database:
         Raises:
             StoreUnavailable: the database cannot be opened or reached.
         """
-        with self._guarded():
-            proxied = self._open().engine.raw_connection()
+        with self._using() as opened:
+            proxied = opened.engine.raw_connection()
             connection: Any = proxied.driver_connection
             try:
                 if self.dialect == "postgresql":
@@ -242,7 +242,7 @@ class Database:
             raise unavailable(error, address=self._address, kind=self.kind) from error
 
     @contextmanager
-    def _guarded(self) -> Iterator[None]:
+    def _using(self) -> Iterator[_Opened]:
         mine = self._mine
         depth: int = getattr(mine, "depth", 0)
         if depth == 0:
@@ -251,7 +251,13 @@ class Database:
         else:
             mine.depth = depth + 1
         try:
-            yield
+            opened = self._open()
+            pool = opened.engine.pool
+            try:
+                yield opened
+            finally:
+                if opened.engine.pool is not pool:  # closed meanwhile: this one came too late
+                    pool.dispose()
         except Exception as error:
             if not is_outage(error):
                 raise

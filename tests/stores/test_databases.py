@@ -231,14 +231,19 @@ def test_store_that_cannot_be_opened(tmp_path: Path, make: object, remedy: str) 
     assert before == descriptors()
 
 
+def _make_tables(url: str, schema: Schema) -> None:
+    store = Database(url, schema=schema)
+    store.ping()
+    store.close()
+
+
 def test_store_of_a_newer_release(tmp_path: Path) -> None:
     """
     Tables of a newer release are refused, not changed.
     """
     url = f"sqlite:///{tmp_path}/x.db"
     newer = Schema(component="jobs", version=SCHEMA.version + 1, tables=SCHEMA.tables)
-    with Database(url, schema=newer).writing():
-        pass
+    _make_tables(url, newer)
 
     store = SqlJobStore(url, app="a")
     with pytest.raises(StoreUnavailable, match="upgrade chariots-core"):
@@ -252,8 +257,7 @@ def test_store_of_an_older_release(tmp_path: Path) -> None:
     """
     url = f"sqlite:///{tmp_path}/x.db"
     older = Schema(component="jobs", version=SCHEMA.version - 1, tables=SCHEMA.tables)
-    with Database(url, schema=older).writing():
-        pass
+    _make_tables(url, older)
 
     store = SqlJobStore(url, app="a")
     with pytest.raises(StoreUnavailable, match="new database"):
@@ -421,6 +425,22 @@ def test_close_leaks_nothing(tmp_path: Path) -> None:
         assert before == descriptors()
 
 
+def test_close_while_in_use(tmp_path: Path) -> None:
+    """
+    (6) A connection that was in use when the handle was closed is given back, too.
+    """
+    before = descriptors()
+    store = database(tmp_path / "x.db")
+    with store.writing() as connection:
+        store.close()
+        connection.execute(text("INSERT INTO things VALUES ('x')"))
+    with store.cursor() as cursor:
+        store.close()
+        assert [("x",)] == cursor.execute("SELECT name FROM things").fetchall()
+
+    assert before == descriptors()
+
+
 def _report_files(store: Database, path: str, pipe: socket.socket) -> None:
     inherited = [name for name in open_paths() if name.startswith(path)]
     put(store, "child")
@@ -461,5 +481,6 @@ def test_fork_within_a_transaction(tmp_path: Path) -> None:
         child.join(30.0)
         assert 0 == child.exitcode
 
+    assert [] == [name for name in open_paths() if name.startswith(str(tmp_path))]
     assert ["mine"] == names(store)
     store.close()

@@ -20,6 +20,7 @@ from chariots_core.jobs.lifecycle import claim, complete
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.jobs_sql import SqlJobStore
 from tests.conformance.postgres import PrivatePostgres, find_programs
+from tests.support import wait_until
 
 
 def new_job() -> NewJob:
@@ -80,10 +81,12 @@ def test_connections_that_were_cut(postgres_tables: str) -> None:
     """
     store = SqlJobStore(postgres_tables, app="cut")
     record = store.create(new_job()).record
+    others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     with psycopg.connect(_driver(postgres_tables), autocommit=True) as connection:
-        connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        connection.execute(f"SELECT pg_terminate_backend(pid) {others}")
+        wait_until(
+            lambda: connection.execute(f"SELECT count(*) {others}").fetchone() == (0,),
+            message="the connections to be cut",
         )
 
     running = claim(store, record.id, worker="w", lease=30.0)

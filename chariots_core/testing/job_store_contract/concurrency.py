@@ -215,6 +215,7 @@ class ConcurrencyContract(StoreTests):
         assert record == store.get(record.id)
         assert set(ours) <= {job.id for job in store.list_jobs(JobQuery(limit=1000))}
 
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
     def test_fork_while_others_write(self, store: JobStore) -> None:
         """
         (7) A fork in the middle of other threads' writes harms neither side.
