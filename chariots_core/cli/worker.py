@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from chariots_core.workers.pool import BaseWorkerPool
     from chariots_core.workers.session import WorkerSettings
@@ -29,6 +29,25 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     default="warm",
     show_default=True,
     help="Run jobs in a child that lives for many, in a child each, or in a thread.",
+)
+@click.option(
+    "--start-method",
+    type=click.Choice(["auto", "fork", "spawn"]),
+    default="auto",
+    show_default=True,
+    help="How that child begins; spawn for CUDA and OpenMP.",
+)
+@click.option(
+    "--max-jobs",
+    type=click.IntRange(min=1),
+    default=1000,
+    show_default=True,
+    help="Jobs after which a warm child is replaced.",
+)
+@click.option(
+    "--max-memory",
+    type=click.FloatRange(min=0, min_open=True),
+    help="MiB of memory over which a warm child is replaced after its job.",
 )
 @click.option(
     "--processes",
@@ -51,17 +70,16 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
 @click.pass_context
 def worker(
     ctx: click.Context,
+    /,
     *,
     app: str,
-    queues: tuple[str, ...],
-    isolation: str,
     processes: int,
-    grace: float | None,
     log_level: str,
     settings_json: str | None,
     ready_fd: int | None,
     lifeline_fd: int | None,
     parent: int | None,
+    **options: Any,
 ) -> None:
     """
     Run jobs of APP, written as package.module:attribute.
@@ -78,7 +96,7 @@ def worker(
         level=log_level.upper(), format="%(asctime)s %(levelname)s [%(process)d] %(message)s"
     )
     pool = _pool_of(app)
-    settings = _settings(app, settings_json, queues, isolation, grace)
+    settings = _settings(app, settings_json, options)
     on_ready = None if ready_fd is None else say_ready(ready_fd)
     ctx.exit(_run(pool, settings, processes, lifeline_fd, on_ready))
 
@@ -96,19 +114,22 @@ def _pool_of(spec: str) -> BaseWorkerPool:
     return app.pool
 
 
-def _settings(
-    spec: str, text: str | None, queues: tuple[str, ...], isolation: str, grace: float | None
-) -> WorkerSettings:
+def _settings(spec: str, text: str | None, options: Mapping[str, Any]) -> WorkerSettings:
     from chariots_core.workers.contracts import RunnerSettings
     from chariots_core.workers.session import WorkerSettings
 
     if text is not None:
         return WorkerSettings.from_json(text)
     return WorkerSettings(
-        queues=queues or ("default",),
-        grace=grace,
-        # The option's choices are the type's.
-        runner=RunnerSettings(isolation=isolation, app_spec=spec),  # type: ignore[arg-type]
+        queues=options["queues"] or ("default",),
+        grace=options["grace"],
+        runner=RunnerSettings(
+            app_spec=spec,
+            isolation=options["isolation"],
+            start_method=options["start_method"],
+            max_jobs=options["max_jobs"],
+            recycle_rss_mb=options["max_memory"],
+        ),
     )
 
 

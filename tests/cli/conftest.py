@@ -45,6 +45,13 @@ class Steps(BaseOp):
         return value
 
 
+class Pid(BaseOp):
+    """Tells which process it is."""
+
+    def execute(self, value):
+        return os.getpid()
+
+
 class Fail(BaseOp):
     """Does not like its input."""
 
@@ -67,7 +74,7 @@ def pipeline(op):
     return Pipeline([node], name=op.name)
 
 
-pipelines = [pipeline(op()) for op in (Echo, Steps, Fail, Hold)]
+pipelines = [pipeline(op()) for op in (Echo, Steps, Pid, Fail, Hold)]
 app = PipelinesServer(pipelines, worker_pool="local", import_name="project")
 '''
 

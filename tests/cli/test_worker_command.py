@@ -86,6 +86,22 @@ def test_worker_runs_jobs_of_an_importable_app(project: Project, app: App) -> No
     assert "has stopped" in project.log
 
 
+def test_spawned_children(project: Project, app: App) -> None:
+    """
+    Children that begin in a new interpreter run jobs, and are replaced as often as it says.
+    """
+    with workers(project, app, "--start-method", "spawn", "--max-jobs", "1") as process:
+        pids = []
+        for _ in range(2):
+            job_id = submit(app, "pid")
+            wait_until(lambda j=job_id: done(app, j), 20, lambda: project.log)  # type: ignore[misc]
+            pids.append(app.job_store.get(job_id).value)
+        process.terminate()
+
+        assert 0 == ended(process)
+    assert 2 == len(set(pids))
+
+
 def test_interrupt_while_busy(project: Project, app: App) -> None:
     """
     46: Ctrl-C lets the job come to its end.
