@@ -147,6 +147,23 @@ class TickContract(StoreTests):
 
         assert JobStatus.done is complete(store, record, value_json="1").status
 
+    def test_worker_that_is_just_in_time(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (37) A lease that is renewed after a tick has seen it run out is not lost.
+        """
+        first = queued(store, delay=1.0)
+        record = started(store, lease=2.0)
+        harness.advance(3.0)
+        renewals = []
+
+        def dispatch(_record: JobRecord) -> None:
+            renewals.append(renew(store, record, lease=60.0))
+
+        report = tick(store, dispatch=dispatch, publish=renewals.append)
+
+        assert [first.id] == [changed.id for changed in report.changed]
+        assert renewals == [store.get(record.id)]
+
     def test_cancelled_and_lost(
         self, harness: StoreHarness, store: JobStore, ticker: Ticker
     ) -> None:
