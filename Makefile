@@ -61,10 +61,12 @@ $(BENCH): $(DEV)
 demo: $(RUN)
 	@CHARIOTS_WORKER_POOL=$(BACKEND) $(PY) examples/iris/demo.py
 
-# Tests that measure time or load come last, alone.
+# Tests that measure time or load come last, alone; there may be none (exit code 5).
 test: $(DEV)
-	@$(PY) -m pytest -q -n $(JOBS) -m "not serial" $(PYTEST_ARGS)
-	@$(PY) -m pytest -q -m serial $(PYTEST_ARGS) || [ $$? -eq 5 ]
+	@status=0; \
+	$(PY) -m pytest -q -n $(JOBS) -m "not serial" $(PYTEST_ARGS) || status=$$?; \
+	$(PY) -m pytest -q -m serial $(PYTEST_ARGS) || [ $$? -eq 5 ] || status=$$?; \
+	exit $$status
 
 test-fast: $(DEV)
 	@$(PY) -m pytest -q -n $(JOBS) -m "not (slow or crash or acceptance or serial)" $(PYTEST_ARGS)
