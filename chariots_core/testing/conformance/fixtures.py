@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from chariots_core.testing.conformance.harness import MODULE, Bounds, Deployment
+from chariots_core.testing.conformance.bounds import Bounds
+from chariots_core.testing.conformance.harness import Deployment
+from chariots_core.testing.conformance.launch import MODULE
 from chariots_core.testing.conformance.processes import Workers
 
 
