@@ -143,12 +143,12 @@ def _run(
     from chariots_core.workers.process import run_worker_process
 
     if processes == 1:
-        return run_worker_process(pool, settings, lifeline=lifeline, on_ready=on_ready)
+        return run_worker_process(pool, settings, lifeline=lifeline, on_ready=on_ready, last=True)
     from chariots_core.workers.signals import StopSignals
     from chariots_core.workers.spawn import spawn_worker
     from chariots_core.workers.supervisor import Supervisor
 
-    with StopSignals(grace=settings.grace, lifeline=lifeline) as signals:
+    with StopSignals(grace=settings.grace, lifeline=lifeline, last=True) as signals:
         supervisor = Supervisor(
             lambda: spawn_worker(pool, settings=settings, quiet=False),
             processes=processes,

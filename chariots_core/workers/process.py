@@ -31,6 +31,7 @@ def run_worker_process(
     *,
     lifeline: int | None = None,
     on_ready: Callable[[], None] | None = None,
+    last: bool = False,
 ) -> int:
     """
     Make this process a worker, until it is told to stop.
@@ -45,12 +46,13 @@ def run_worker_process(
         lifeline: the reading end of a pipe that is closed when the process that
             started this one ends; then this one ends too.
         on_ready: called once, when it will take a job now.
+        last: this process ends afterwards: no signal disturbs it any more.
 
     Returns:
         The process's exit code: `EXIT_OK`, `EXIT_UNFINISHED` or `EXIT_ERROR`.
     """
     settings = settings or WorkerSettings()
-    with StopSignals(grace=settings.grace, lifeline=lifeline) as signals:
+    with StopSignals(grace=settings.grace, lifeline=lifeline, last=last) as signals:
         session = WorkerSession(pool, settings=settings, signals=signals, on_ready=on_ready)
         _log.info(
             "worker %s takes jobs of app %r from %s, by backend %r",

@@ -200,6 +200,8 @@ class WorkerSession:
         """
         Stop the children and take the worker off the list.
         """
+        # A signal that comes now must not speak to a runner that is closed.
+        self._signals.on_request = self._signals.on_order = lambda: None
         self._runner.close()
         self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
 

@@ -33,6 +33,8 @@ class StopSignals:
     Args:
         grace: seconds between the request and the order; ``None``: no bound.
         lifeline: the reading end of a pipe whose other end only the parent holds.
+        last: this process ends afterwards: one more signal shall not spoil its
+            exit code.
 
     Attributes:
         on_request: called at the request, perhaps from a signal handler.
@@ -42,8 +44,11 @@ class StopSignals:
     on_request: Callable[[], None]
     on_order: Callable[[], None]
 
-    def __init__(self, *, grace: float | None = None, lifeline: int | None = None) -> None:
+    def __init__(
+        self, *, grace: float | None = None, lifeline: int | None = None, last: bool = False
+    ) -> None:
         self.on_request = self.on_order = lambda: None
+        self._last = last
         self._grace = grace
         self._lifeline = lifeline
         self._look = select.poll()
@@ -79,7 +84,8 @@ class StopSignals:
             return
         signal.set_wakeup_fd(self._before_fd)
         for number, handler in self._before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            before = signal.SIG_DFL if handler is None else handler
+            signal.signal(number, signal.SIG_IGN if self._last else before)
         for fd in self._wakeup:
             os.close(fd)
         self._wakeup = None

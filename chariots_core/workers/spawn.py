@@ -196,10 +196,12 @@ def _be_worker(
     if parent is not None:
         die_with_parent(parent)
     _redirect(log)
+    # What the parent does on signals is not for this process to do.
+    signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     return run_worker_process(
-        pool, settings, lifeline=pipes.lifeline[0], on_ready=say_ready(pipes.ready[1])
+        pool, settings, lifeline=pipes.lifeline[0], on_ready=say_ready(pipes.ready[1]), last=True
     )
 
 

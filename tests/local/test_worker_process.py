@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
 
@@ -374,3 +375,18 @@ def test_store_that_is_away_at_the_start(tmp_path: Path) -> None:
         job_id = pool.execute_pipeline_async("echo", "1")
         wait_until(lambda: app.pool.fetch_job(job_id).status.is_final, message="the job")
     pool.close()
+
+
+def test_signals_at_every_moment_of_the_end(app: PlainApp) -> None:
+    """
+    48: a worker that is told to stop again and again while it ends, ends with exit code 0 or 3.
+    """
+    for _ in range(5):
+        worker = app.pool.spawn_worker().wait_ready()
+        app.pool.execute_pipeline_async("echo", "1")
+        while worker.alive:
+            with suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGTERM)
+
+        assert worker.exit_code in {EXIT_OK, EXIT_UNFINISHED}, worker.output
+        assert "Traceback" not in worker.output
