@@ -53,6 +53,22 @@ def test_changed_op_is_not_served_before_it_is_saved(app: App, make: MakeApp) ->
     assert ([False, True], [47.2]) == (before, changed.call("predict", [2.25]))
 
 
+def test_each_refused_call_has_an_error_of_its_own(app: App, make: MakeApp) -> None:
+    """
+    Calls at the same time do not write their tracebacks on one object.
+    """
+    app.loaded.open()
+    changed = make([predict(rounded(1))])
+    errors: list[VersionError] = []
+    for _ in range(2):
+        with pytest.raises(VersionError) as caught:
+            changed.call("predict", [2.0])
+        errors.append(caught.value)
+
+    assert errors[0] is not errors[1]
+    assert (errors[0].blockers, errors[0].message) == (errors[1].blockers, errors[1].message)
+
+
 def test_saved_code_is_valid_in_other_processes(app: App, make: MakeApp) -> None:
     """
     Once one process has saved a pipeline of new code, the others serve it as well.
