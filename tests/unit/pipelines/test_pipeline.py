@@ -111,6 +111,21 @@ def test_versions_of_given_ops() -> None:
     assert ["ab"] == [version.major for version in versions.values()]
 
 
+def test_versions_of_nested_pipelines_are_those_of_the_outer_ops() -> None:
+    """
+    What the outer pipeline has loaded counts, and not what the inner one has bound.
+    """
+    inner = Pipeline([Node(Counter(), [], OUT)], "inner")
+    outer = Pipeline([Node(inner, [], OUT)], "outer")
+    loaded = Counter()
+    loaded.restore(b"1", Version(major="ab"))
+
+    outer.load(Store({"inner/counter": loaded}))
+
+    assert ["ab"] == [version.major for version in outer.get_pipeline_versions().values()]
+    assert version_of(Counter) == inner.op_version
+
+
 def test_nodes_by_name() -> None:
     """
     The nodes of a pipeline are found under their names.
