@@ -150,7 +150,7 @@ class Recovery(KitFixtures):
         killed = worker()
         lost = deployment.write("lost")
         deployment.started("lost")
-        retried = self._lose(deployment, worker, "retried", max_attempts=2)
+        retried = self._lose(deployment, worker, "retried", max_attempts=2, retry_delay=0.5)
         killed.kill_tree()
 
         deployment.gate("retried").open()
@@ -162,6 +162,7 @@ class Recovery(KitFixtures):
         self._unseen(deployment, scheduled.id, JobStatus.done)
         assert Reason.WORKER_LOST == deployment.peek(lost.id).reason
         assert 2 == len(deployment.ledger("retried").starts())
+        assert JobStatus.deferred in deployment.states(retried)
 
     def test_69_a_server_settles_what_nobody_looks_up(
         self, deployment: Deployment, worker: Callable[..., Workers]
