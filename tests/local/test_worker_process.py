@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from textwrap import dedent
@@ -387,6 +388,7 @@ def test_signals_at_every_moment_of_the_end(app: PlainApp) -> None:
         while worker.alive:
             with suppress(ProcessLookupError):
                 os.kill(worker.pid, signal.SIGTERM)
+            time.sleep(0.001)  # not to starve it
 
         assert worker.exit_code in {EXIT_OK, EXIT_UNFINISHED}, worker.output
         assert "Traceback" not in worker.output

@@ -5,6 +5,7 @@ Hooks in use: core's share, wrappers, observers, and what is refused.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -294,3 +295,17 @@ def test_hookspecs_are_documented() -> None:
         text = getattr(hookspecs, name).__doc__
         assert "Called" in text
         assert [] == [argument for argument in arguments if f"{argument}:" not in text]
+
+
+def test_one_module_talks_to_pluggy() -> None:
+    """
+    pluggy is imported where hooks are declared and where they are called, nowhere else.
+    """
+    root = Path(hookspecs.__file__).parents[1]
+    found = {
+        p.stem
+        for p in root.rglob("*.py")
+        if re.search(r"^\s*(import|from) pluggy", p.read_text(), re.M)
+    }
+
+    assert {"hookspecs", "plugins"} == found
