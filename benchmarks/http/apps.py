@@ -111,7 +111,3 @@ def make_raw() -> Flask:
         return answered(species.tolist(), "reduce", "classify")
 
     return app
-
-
-ours = make_ours()
-raw = make_raw()

@@ -76,7 +76,7 @@ def measure(port: int, path: str, body: str, connections: int, seconds: float) -
         f"Content-Length: {len(text)}\r\n\r\n"
     ).encode() + text
     everyone = [Connection(port, request) for _ in range(connections)]
-    _drive(everyone, WARM_UP)
+    warm = _drive(everyone, WARM_UP)
     began = time.perf_counter()
     latencies = _drive(everyone, seconds)
     took = time.perf_counter() - began
@@ -84,6 +84,7 @@ def measure(port: int, path: str, body: str, connections: int, seconds: float) -
         one.socket.close()
     latencies.sort()
     return {
+        "requests": float(len(warm) + len(latencies)),
         "rps": len(latencies) / took,
         "p50_ms": statistics.median(latencies) * 1e3,
         "p99_ms": latencies[int(len(latencies) * 0.99)] * 1e3,
@@ -108,7 +109,8 @@ def _drive(everyone: list[Connection], seconds: float) -> list[float]:
         poll.register(one.socket.fileno(), select.EPOLLIN)
     end = time.perf_counter() + seconds
     while by_fd:
-        for fd, _ in poll.poll():
+        for ready, _ in poll.poll():
+            fd = ready
             one = by_fd[fd]
             if not one.receive():
                 continue

@@ -7,10 +7,11 @@ from __future__ import annotations
 import logging
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request, Response
+from werkzeug.wsgi import ClosingIterator
 
 from chariots_core.server.problems import Problem, problem_of, unforeseen
 from chariots_core.strict_json import encode
@@ -27,28 +28,54 @@ _REQUEST_ID_KEY: Final = "chariots.request_id"
 _SANE_ID: Final = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}", re.ASCII)
 
 
+#: Header fields, as WSGI has them.
+Fields = Sequence[tuple[str, str]]
+
+
 class JSONResponse(Response):
     """
     A response that is one piece of JSON in memory.
+
+    What all of them have in common is added as they are sent: each look into
+    the headers of a response costs as much as a short run of a pipeline.
+
+    Args:
+        data: the JSON text.
+        status: the status code.
+        fields: further header fields.
+        mimetype: what kind of JSON.
     """
 
     default_mimetype = "application/json"
 
+    def __init__(
+        self, data: bytes, status: int = 200, fields: Fields = (), mimetype: str | None = None
+    ) -> None:
+        super().__init__([data], status, mimetype=mimetype)
+        self._fields = fields
+
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        # A plain list spares the server the iteration, and the general way its
-        # checks for streams, ranges and relative locations.
-        bare = environ["REQUEST_METHOD"] == "HEAD" or self.status_code in _WITHOUT_BODY
-        if bare or self._on_close or not self.is_sequence:
+        headers = self.headers
+        if environ["REQUEST_METHOD"] == "HEAD" or self.status_code in _WITHOUT_BODY:
+            headers.extend([*self._fields, (REQUEST_ID, id_of(environ))])
             return super().__call__(environ, start_response)
-        start_response(self.status, self.headers.to_wsgi_list())
-        return [self.get_data()]
+        data = self.get_data()
+        pairs = headers.to_wsgi_list()
+        pairs += self._fields
+        pairs.append((REQUEST_ID, id_of(environ)))
+        if "content-length" not in headers:
+            pairs.append(("Content-Length", str(len(data))))
+        start_response(self.status, pairs)
+        if self._on_close:
+            return ClosingIterator([data], self.close)
+        # A plain list spares the server the iteration.
+        return [data]
 
 
-def request_id(request: Request) -> str:
+def id_of(environ: WSGIEnvironment) -> str:
     """
     The id of a request: the client's own if it is sane, else a new one.
     """
-    environ = request.environ
     known: str | None = environ.get(_REQUEST_ID_KEY)
     if known is None:
         given = environ.get("HTTP_X_REQUEST_ID")
@@ -57,11 +84,11 @@ def request_id(request: Request) -> str:
     return known
 
 
-def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> JSONResponse:
+def answer(body: Any, status: int = 200, fields: Fields = ()) -> JSONResponse:
     """
     *body* as JSON.
     """
-    return JSONResponse(encode(body), status, headers)
+    return JSONResponse(encode(body), status, fields)
 
 
 def answer_problem(problem: Problem, request: Request) -> JSONResponse:
@@ -69,10 +96,10 @@ def answer_problem(problem: Problem, request: Request) -> JSONResponse:
     *problem* as the answer to *request*.
     """
     return JSONResponse(
-        encode(problem.document(request_id(request))),
+        encode(problem.document(id_of(request.environ))),
         problem.status,
-        problem.headers,
-        content_type="application/problem+json",
+        tuple(problem.headers.items()),
+        "application/problem+json",
     )
 
 
@@ -82,7 +109,7 @@ def answer_error(error: Exception, request: Request, *, max_body_bytes: int) -> 
     """
     problem = problem_of(error, max_body_bytes=max_body_bytes)
     if problem is None:
-        instance = request_id(request)
+        instance = id_of(request.environ)
         _log.error(
             "request %s (%s %s) met a fault",
             instance,

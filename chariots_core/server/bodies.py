@@ -4,12 +4,13 @@ Bodies of requests, read and checked.
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import ClientDisconnected, RequestEntityTooLarge
 
 from chariots_core.errors import NotJSONError
 from chariots_core.server.problems import invalid, malformed, unsupported_media_type
@@ -65,18 +66,20 @@ RUN: Final = msgspec.json.Decoder(RunBody)
 NO_OPTIONS: Final = msgspec.json.Decoder(NoOptions)
 
 
-def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
+def read_body(request: Request, decoder: msgspec.json.Decoder[T], limit: int) -> T:
     """
     The body of *request*; none at all is read as an empty object.
+
+    Args:
+        request: the request.
+        decoder: describes what is expected.
+        limit: the most bytes that are read.
 
     Raises:
         RequestProblem: it is not JSON, or not what *decoder* describes.
         RequestEntityTooLarge: it is over the limit.
     """
-    data = request.get_data()
-    limit = request.max_content_length
-    if limit is not None and len(data) >= limit:
-        raise RequestEntityTooLarge
+    data = _read(request, limit)
     if not data:
         data = b"{}"
     elif request.environ.get("CONTENT_TYPE") != "application/json":
@@ -89,6 +92,26 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[T]) -> T:
         raise _as_invalid(error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise malformed(f"the body is not JSON: {error}") from error
+
+
+def _read(request: Request, limit: int) -> bytes:
+    environ = request.environ
+    announced = environ.get("CONTENT_LENGTH") or ""
+    if not announced.isdecimal() or "stream" in vars(request):
+        # without a length, or somebody has read it before
+        data = request.get_data()
+        if len(data) > limit:
+            raise RequestEntityTooLarge
+        return data
+    length = int(announced)
+    if length > limit:
+        raise RequestEntityTooLarge
+    data = environ["wsgi.input"].read(length)
+    if len(data) < length:
+        raise ClientDisconnected
+    # for whoever wants to read it once more
+    environ["wsgi.input"] = io.BytesIO(data)
+    return bytes(data)
 
 
 def read_value(text: msgspec.Raw | bytes) -> Any:

@@ -33,8 +33,8 @@ class JobViews:
         GET: one job, with its result once it has one.
         """
         record = self._app.fetch_job(job_id)
-        headers = {} if record.status.is_final else {"Retry-After": RETRY_AFTER}
-        return answer(job_document(record, debug=self._app.settings.debug), 200, headers)
+        fields = () if record.status.is_final else (("Retry-After", RETRY_AFTER),)
+        return answer(job_document(record, debug=self._app.settings.debug), 200, fields)
 
     def list(self) -> Response:
         """
@@ -55,13 +55,13 @@ class JobViews:
         )
         shown = records[:limit]
         following = cursor_before(shown[-1].seq) if len(records) > limit else None
-        headers = {}
+        fields = []
         if following is not None:
             rest = urlencode({**query, "cursor": following})
-            headers["Link"] = f'<{request.script_root}{JOBS}?{rest}>; rel="next"'
+            fields.append(("Link", f'<{request.script_root}{JOBS}?{rest}>; rel="next"'))
         debug = self._app.settings.debug
         items = [job_summary(record, debug=debug) for record in shown]
-        return answer({"items": items, "next_cursor": following}, 200, headers)
+        return answer({"items": items, "next_cursor": following}, 200, fields)
 
 
 def _read_status(query: Mapping[str, str]) -> JobStatus | None:

@@ -6,6 +6,7 @@ Each answer names the route that takes its place.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 from flask import Response
@@ -14,7 +15,7 @@ from chariots_core.app import App
 from chariots_core.errors import JobNotFound, VersionError
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus
-from chariots_core.server.answers import JSONResponse, answer
+from chariots_core.server.answers import Fields, JSONResponse, answer
 from chariots_core.server.bodies import LEGACY_CALL, LEGACY_FETCH, read_body, read_value
 from chariots_core.server.documents import JOBS, PIPELINES, pipeline_url
 from chariots_core.server.pipelines_views import current_request
@@ -42,55 +43,55 @@ class LegacyViews:
         """
         app = self._app
         app.pipeline(name)
-        body = read_body(current_request(), LEGACY_CALL)
+        body = read_body(current_request(), LEGACY_CALL, app.settings.max_body_bytes)
         value = read_value(body.pipeline_input)
-        headers = self._superseded(pipeline_url(name, "/runs"))
+        fields = _superseded(pipeline_url(name, "/runs"))
         if app.decide(name, body.use_worker).use_worker:
-            return answer(_of_job(app.submit(name, value).record), 200, headers)
+            return answer(_of_job(app.submit(name, value).record), 200, fields)
         try:
             result = app.run(name, value)
         except VersionError as error:
-            return _mismatch(error, headers)
+            return _mismatch(error, fields)
         return JSONResponse(
             b'{"pipeline_output":%b,"versions":%b,"job_id":null,"job_status":"done"}'
             % (result.value_json, self._versions.of(name, result.versions)),
             200,
-            headers,
+            fields,
         )
 
     def load(self, name: str) -> Response:
         """
         POST: serve the newest validated versions.
         """
-        headers = self._superseded(pipeline_url(name, "/load"))
+        fields = _superseded(pipeline_url(name, "/load"))
         try:
             self._app.load(name)
         except VersionError as error:
-            return _mismatch(error, headers)
-        return answer({}, 200, headers)
+            return _mismatch(error, fields)
+        return answer({}, 200, fields)
 
     def versions(self, name: str) -> Response:
         """
         POST: the version of each node.
         """
-        headers = self._superseded(pipeline_url(name))
-        return answer(dict(self._app.versions(name)), 200, headers)
+        fields = _superseded(pipeline_url(name))
+        return answer(dict(self._app.versions(name)), 200, fields)
 
     def save(self, name: str) -> Response:
         """
         POST: keep what was trained.
         """
-        headers = self._superseded(pipeline_url(name, "/save"))
+        fields = _superseded(pipeline_url(name, "/save"))
         self._app.save(name)
-        return answer({}, 200, headers)
+        return answer({}, 200, fields)
 
     def health(self, name: str) -> Response:
         """
         GET: whether one pipeline can run.
         """
         loaded = self._app.is_loaded(name)
-        headers = self._superseded(pipeline_url(name))
-        return answer({"is_loaded": loaded}, 200 if loaded else VERSION_MISMATCH, headers)
+        fields = _superseded(pipeline_url(name))
+        return answer({"is_loaded": loaded}, 200 if loaded else VERSION_MISMATCH, fields)
 
     def all_health(self) -> Response:
         """
@@ -98,26 +99,30 @@ class LegacyViews:
         """
         app = self._app
         health = {name: app.is_loaded(name) for name in app.pipelines}
-        return answer(health, 200, self._superseded(PIPELINES))
+        return answer(health, 200, _superseded(PIPELINES))
 
     def available(self) -> Response:
         """
         GET: the names of the pipelines.
         """
-        return answer(list(self._app.pipelines), 200, self._superseded(PIPELINES))
+        return answer(list(self._app.pipelines), 200, _superseded(PIPELINES))
 
     def fetch(self) -> Response:
         """
         POST: what became of a job.
         """
-        job_id = read_body(current_request(), LEGACY_FETCH).job_id
+        job_id = read_body(
+            current_request(), LEGACY_FETCH, self._app.settings.max_body_bytes
+        ).job_id
         if not isinstance(job_id, str):
             raise JobNotFound(f"no job {str(job_id)[:80]!r}: a job id is a text")
         record = self._app.fetch_job(job_id)
-        return answer(_of_job(record), 200, self._superseded(f"{JOBS}/{record.id}"))
+        return answer(_of_job(record), 200, _superseded(f"{JOBS}/{record.id}"))
 
-    def _superseded(self, by: str) -> dict[str, str]:
-        return {"Deprecation": _SINCE, "Link": f'<{by}>; rel="successor-version"'}
+
+@lru_cache(maxsize=1024)
+def _superseded(by: str) -> Fields:
+    return (("Deprecation", _SINCE), ("Link", f'<{by}>; rel="successor-version"'))
 
 
 def _of_job(record: JobRecord) -> dict[str, Any]:
@@ -130,5 +135,5 @@ def _of_job(record: JobRecord) -> dict[str, Any]:
     }
 
 
-def _mismatch(error: VersionError, headers: dict[str, str]) -> Response:
-    return Response(error.message, VERSION_MISMATCH, headers, mimetype="text/plain")
+def _mismatch(error: VersionError, fields: Fields) -> Response:
+    return Response(error.message, VERSION_MISMATCH, list(fields), mimetype="text/plain")

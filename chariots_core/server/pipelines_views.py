@@ -37,6 +37,7 @@ class PipelineViews:
     def __init__(self, app: App) -> None:
         self._app = app
         self._versions = VersionsText()
+        self._limit = app.settings.max_body_bytes
 
     def list(self) -> Response:
         """
@@ -67,7 +68,7 @@ class PipelineViews:
         POST: serve the newest validated versions, in every process.
         """
         self._app.pipeline(name)
-        read_body(current_request(), NO_OPTIONS)
+        read_body(current_request(), NO_OPTIONS, self._limit)
         self._app.load(name)
         return answer(pipeline_document(self._app, name))
 
@@ -76,7 +77,7 @@ class PipelineViews:
         POST: keep what was trained, as versions that belong together.
         """
         self._app.pipeline(name)
-        read_body(current_request(), NO_OPTIONS)
+        read_body(current_request(), NO_OPTIONS, self._limit)
         self._app.save(name)
         return answer(pipeline_document(self._app, name), 201)
 
@@ -86,7 +87,7 @@ class PipelineViews:
         """
         request = current_request()
         self._app.pipeline(name)
-        body = read_body(request, RUN)
+        body = read_body(request, RUN, self._limit)
         value = read_value(body.input)
         preferred = self._prefers_job(request, body)
         decision = self._app.decide(name, True if preferred else body.use_worker)
@@ -116,15 +117,15 @@ class PipelineViews:
         options = {key: chosen for key, chosen in _job_options(body).items() if chosen is not None}
         submission = self._app.submit(name, value, key=read_key(request), **options)
         record = submission.record
-        headers = {
-            "Location": f"{request.script_root}{JOBS}/{record.id}",
-            "Retry-After": RETRY_AFTER,
-        }
+        fields = [
+            ("Location", f"{request.script_root}{JOBS}/{record.id}"),
+            ("Retry-After", RETRY_AFTER),
+        ]
         if preferred:
-            headers["Preference-Applied"] = "respond-async"
+            fields.append(("Preference-Applied", "respond-async"))
         if submission.replayed:
-            headers["Idempotent-Replay"] = "true"
-        return answer(self._accepted(record, decision), 202, headers)
+            fields.append(("Idempotent-Replay", "true"))
+        return answer(self._accepted(record, decision), 202, fields)
 
     def _accepted(self, record: JobRecord, decision: Decision) -> dict[str, Any]:
         return {

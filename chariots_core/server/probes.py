@@ -50,8 +50,8 @@ class ProbeViews:
             body["reasons"] = reasons
         if current_request().args.get("verbose", "0") not in ("0", "false"):
             body |= self._details(checks)
-        headers = {"Retry-After": "5"} if reasons else {}
-        return answer(body, 503 if reasons else 200, headers)
+        fields = (("Retry-After", "5"),) if reasons else ()
+        return answer(body, 503 if reasons else 200, fields)
 
     def _details(self, checks: dict[str, str | None]) -> dict[str, Any]:
         pool = self._app.pool

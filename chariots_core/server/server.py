@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 from chariots_core.app import App, AppSettings
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback
-from chariots_core.server.answers import REQUEST_ID, answer_error, request_id
+from chariots_core.server.answers import REQUEST_ID, JSONResponse, answer_error, id_of
 from chariots_core.server.jobs_views import JobViews
 from chariots_core.server.legacy import LegacyViews
 from chariots_core.server.pipelines_views import PipelineViews, current_request
@@ -118,7 +118,8 @@ class PipelinesServer(Flask):
         return super().preprocess_request()
 
     def process_response(self, response: Response) -> Response:
-        response.headers[REQUEST_ID] = request_id(current_request())
+        if not isinstance(response, JSONResponse):
+            response.headers[REQUEST_ID] = id_of(current_request().environ)
         return super().process_response(response)
 
     def _answer_http_error(self, error: HTTPException) -> Response | HTTPException:

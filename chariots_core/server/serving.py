@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from chariots_core.app import app_of, load_object
 from chariots_core.errors import AppLoadError, BackendNotConfigured
@@ -22,6 +22,9 @@ from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.session import WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from chariots_core.workers.spawn import spawn_worker
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 _log = logging.getLogger(__name__)
 
@@ -150,36 +153,54 @@ def _web(
     server: PipelinesServer, host: str, port: int, processes: int, threads: int
 ) -> Callable[[Callable[[], None]], int]:
     def run(say_ready: Callable[[], None]) -> int:
-        from granian import Granian
-        from granian.constants import HTTPModes, Interfaces
-        from granian.log import LogLevels
-
-        if sys.platform != "win32":
-            # the app is an object of this process, which only a fork hands on
-            multiprocessing.set_start_method("fork", force=True)
-        master = os.getpid()
-
-        def load(*_: object) -> PipelinesServer:
-            die_with_parent(master)
+        def begin() -> PipelinesServer:
             server.chariots.open()
             server.ticker.start()
             say_ready()
             return server
 
-        granian = Granian(
-            "chariots",
-            address=host,
-            port=port,
-            interface=Interfaces.WSGI,
-            workers=processes,
-            blocking_threads=threads,
-            http=HTTPModes.http1,
-            respawn_failed_workers=True,
-            respawn_interval=0.0,
-            workers_kill_timeout=int(GRACE),
-            log_level=LogLevels.error,
-        )
-        granian.serve(target_loader=load, wrap_loader=False)
+        run_web_processes(begin, host=host, port=port, processes=processes, threads=threads)
         return 0
 
     return run
+
+
+def run_web_processes(
+    begin: Callable[[], WSGIApplication], *, host: str, port: int, processes: int, threads: int
+) -> None:
+    """
+    Be the parent of web processes, until SIGTERM or SIGINT.
+
+    Args:
+        begin: called in each of them as it begins; gives the application.
+        host: where to listen.
+        port: where to listen.
+        processes: how many there are; one that dies is replaced.
+        threads: threads in each of them.
+    """
+    from granian import Granian
+    from granian.constants import HTTPModes, Interfaces
+    from granian.log import LogLevels
+
+    if sys.platform != "win32":
+        # the app is an object of this process, which only a fork hands on
+        multiprocessing.set_start_method("fork", force=True)
+    parent = os.getpid()
+
+    def load(*_: object) -> WSGIApplication:
+        die_with_parent(parent)
+        return begin()
+
+    Granian(
+        "chariots",
+        address=host,
+        port=port,
+        interface=Interfaces.WSGI,
+        workers=processes,
+        blocking_threads=threads,
+        http=HTTPModes.http1,
+        respawn_failed_workers=True,
+        respawn_interval=0.0,
+        workers_kill_timeout=int(GRACE),
+        log_level=LogLevels.error,
+    ).serve(target_loader=load, wrap_loader=False)
