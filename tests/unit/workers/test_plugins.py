@@ -299,13 +299,13 @@ def test_hookspecs_are_documented() -> None:
 
 def test_one_module_talks_to_pluggy() -> None:
     """
-    pluggy is imported where hooks are declared and where they are called, nowhere else.
+    Pluggy is imported where hooks are declared and where they are called, nowhere else.
     """
     root = Path(hookspecs.__file__).parents[1]
     found = {
         p.stem
         for p in root.rglob("*.py")
-        if re.search(r"^\s*(import|from) pluggy", p.read_text(), re.M)
+        if re.search(r"^\s*(import|from) pluggy", p.read_text(), re.MULTILINE)
     }
 
     assert {"hookspecs", "plugins"} == found
