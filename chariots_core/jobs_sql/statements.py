@@ -89,10 +89,12 @@ class Statements:
         due = f"SELECT {_WITHOUT_PAYLOADS} {mine} AND wake_at <= {moment}"
         self.due = self.ready(f"{due} ORDER BY wake_at LIMIT :limit")
         self.due_one = self.ready(f"{due} AND id = :id")
+        gone = f"FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock} - 3600.0"
         # In order, so that PostgreSQL takes the index: it cannot guess how few there are.
         self.any_expired = self.ready(
-            f"SELECT 1 {mine} AND expires_at <= {moment} AND NOT {known}"
-            " ORDER BY expires_at LIMIT 1"
+            f"SELECT * FROM (SELECT 1 {mine} AND expires_at <= {moment} AND NOT {known}"
+            f" ORDER BY expires_at LIMIT 1) AS jobs"
+            f" UNION ALL SELECT * FROM (SELECT 1 {gone} LIMIT 1) AS workers"
         )
         self.expired = self.ready(
             f"SELECT seq, id {mine} AND expires_at <= {moment} AND NOT {known}"
@@ -102,9 +104,7 @@ class Statements:
         self.forget_events = self.ready(
             "DELETE FROM chariots_job_events WHERE app = :app AND job_id = :id"
         )
-        self.forget_workers = self.ready(
-            f"DELETE FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock}"
-        )
+        self.forget_workers = self.ready(f"DELETE {gone}")
         self.append_event = self.ready(
             "INSERT INTO chariots_job_events (app, job_id, at, kind, status, reason, attempt, data)"
             f" SELECT app, id, {clock}, :kind, status, reason, attempt, :data {mine} AND id = :id"
