@@ -75,15 +75,18 @@ class PrivatePostgres:
         """
         Stop it as a crash would: connections are cut, nothing is said.
         """
-        self._run("pg_ctl", "stop", "-w", "-D", str(self._data), "-m", "immediate")
+        self._stop("immediate")
 
     def close(self) -> None:
         """
         Stop it for good and remove its data.
         """
         if (self._data / "postmaster.pid").exists():
-            self.stop()
+            self._stop("fast")
         shutil.rmtree(self._folder)
+
+    def _stop(self, mode: str) -> None:
+        self._run("pg_ctl", "stop", "-w", "-D", str(self._data), "-m", mode)
 
     @property
     def _data(self) -> Path:
