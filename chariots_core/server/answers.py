@@ -109,14 +109,22 @@ def answer_error(error: Exception, request: Request, *, max_body_bytes: int) -> 
     """
     problem = problem_of(error, max_body_bytes=max_body_bytes)
     if problem is None:
-        instance = id_of(request.environ)
-        _log.error(
-            "request %s (%s %s) met a fault",
-            instance,
-            request.method,
-            request.path,
-            exc_info=error,
-            extra={"action": "request_fault", "request_id": instance},
-        )
-        problem = unforeseen(instance)
+        _log_fault("met a fault", error, request)
+        problem = unforeseen(id_of(request.environ))
+    elif problem.status == 500:
+        # the client gets a sentence, the log has the whole story
+        _log_fault("failed", error.__cause__ or error, request)
     return answer_problem(problem, request)
+
+
+def _log_fault(what: str, error: BaseException, request: Request) -> None:
+    instance = id_of(request.environ)
+    _log.error(
+        "request %s (%s %s) %s",
+        instance,
+        request.method,
+        request.path,
+        what,
+        exc_info=error,
+        extra={"action": "request_fault", "request_id": instance},
+    )

@@ -224,6 +224,16 @@ def test_a_rejected_input_is_500_with_the_node(http: FlaskClient, path: str) -> 
     assert "traceback" not in body
 
 
+def test_a_failed_run_is_logged(http: FlaskClient, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    The server's log has the traceback of a failed run, under the request's id.
+    """
+    response = http.post(RUNS, json={"input": "four"})
+
+    assert "in execute" in caplog.text
+    assert response.get_json()["instance"] in caplog.text
+
+
 def test_a_traceback_is_shown_where_asked_for(tmp_path: Path) -> None:
     """
     With debug on, the answer has the traceback.
@@ -268,7 +278,10 @@ def test_a_wrong_method_is_405(http: FlaskClient, method: str) -> None:
 
 
 def test_a_fault_of_the_server_shows_nothing(
-    server: PipelinesServer, http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    server: PipelinesServer,
+    http: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """
     An error that nobody foresaw is 500 with the request's id, and none of its words.
@@ -283,6 +296,7 @@ def test_a_fault_of_the_server_shows_nothing(
 
     assert (500, "internal-error") == problem(response)
     assert "hunter2" not in response.text
+    assert response.get_json()["instance"] in caplog.text
 
 
 def test_a_store_that_is_away_is_503(tmp_path: Path) -> None:
