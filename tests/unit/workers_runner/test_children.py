@@ -162,8 +162,8 @@ def test_recycled_over_a_memory_bound(make_runner: MakeRunner, jobs: Jobs) -> No
     """
     A warm child that has grown too large is replaced after its job.
     """
-    own = psutil.Process().memory_info().rss >> 20
-    runner = make_runner(recycle_rss_mb=own + 100)
+    fresh = jobs.value(make_runner(), "pid")
+    runner = make_runner(recycle_rss_mb=(psutil.Process(fresh).memory_info().rss >> 20) + 75)
 
     small = [jobs.value(runner, "grow", 1) for _ in range(2)]
     large = jobs.value(runner, "grow", 150)
