@@ -5,6 +5,7 @@ The address of a database: read, completed, and shown without its secrets.
 from __future__ import annotations
 
 import importlib.util
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -26,6 +27,8 @@ _DRIVERS: Final = MappingProxyType(
         "postgresql+psycopg": "postgresql+psycopg",
     }
 )
+#: The first that returns the rows which a statement has changed.
+_OLDEST_SQLITE: Final = (3, 35, 0)
 _SYNCHRONOUS: Final = ("off", "normal", "full", "extra")
 _OWN_OPTIONS: Final = ("synchronous", "busy_timeout")
 _SECRET_OPTIONS: Final = frozenset({"password", "sslpassword", "passfile"})
@@ -89,6 +92,11 @@ def read_address(text: str, *, kind: str) -> Address:
 
 
 def _sqlite_address(url: URL, kind: str) -> Address:
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        raise ConfigurationError(
+            f"the {kind} {_shown(url)!r} needs SQLite {'.'.join(map(str, _OLDEST_SQLITE))} or newer, "
+            f"and this Python has {sqlite3.sqlite_version}: use a newer Python, or PostgreSQL"
+        )
     if url.database in (None, "", ":memory:") or str(url.database).startswith("file:"):
         raise ConfigurationError(
             f"the {kind} needs a file that several processes can open, "

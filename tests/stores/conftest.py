@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from tests import support
+from tests.conftest import missing_service
 
 
 @pytest.fixture(scope="module")
@@ -21,9 +22,8 @@ def postgres_database() -> Iterator[str]:
     """
     server = support.postgres_url()
     if server is None:
-        if support.skip_is_failure():
-            pytest.fail("needs PostgreSQL, and CI has to offer it", pytrace=False)
-        pytest.skip("needs PostgreSQL")
+        missing_service("PostgreSQL")
+        return
     name = f"chariots_test_{uuid.uuid4().hex}"
     admin = server.replace("postgresql+psycopg://", "postgresql://")
     with psycopg.connect(admin, autocommit=True) as connection:

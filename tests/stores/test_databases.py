@@ -151,6 +151,16 @@ def test_address_that_cannot_work(url: str, says: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+def test_old_sqlite(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A SQLite that lacks what is needed is refused by its version, before any table is made.
+    """
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 26, 0))
+
+    with pytest.raises(ConfigurationError, match=r"SQLite 3\.35\.0 or newer"):
+        Database("sqlite:///x.db")
+
+
 def test_password_is_hidden() -> None:
     """
     (64) No text about a database shows a password, wherever the address has it.

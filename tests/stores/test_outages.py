@@ -20,7 +20,8 @@ from chariots_core.jobs.lifecycle import claim, complete
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.jobs_sql import SqlJobStore
 from tests.conformance.postgres import PrivatePostgres, find_programs
-from tests.support import wait_until
+from tests.conftest import missing_service
+from tests.support import services_hidden, wait_until
 
 
 def new_job() -> NewJob:
@@ -32,9 +33,10 @@ def new_job() -> NewJob:
 
 @pytest.fixture(scope="module", name="server")
 def _server() -> Iterator[PrivatePostgres]:
-    programs = find_programs()
+    programs = None if services_hidden() else find_programs()
     if programs is None:
-        pytest.skip("needs the programs of a PostgreSQL server")
+        missing_service("PostgreSQL's initdb and pg_ctl")
+        return
     server = PrivatePostgres(programs)
     yield server
     server.close()
