@@ -114,8 +114,13 @@ def test_new_major_keeps_fresh_state(app: App, make: MakeApp) -> None:
     with pytest.raises(VersionError) as caught:
         changed.loaded.load("predict")
     changed.loaded.save("predict")
+    untrained = (
+        app.store.savings("scale", version=scale.op_version),
+        changed.loaded.is_loaded("predict"),
+    )
     changed.loaded.load("predict")
 
+    assert ([], False) == untrained
     assert (0.0, fresh.error is not None, 46.0) == (scale.state, True, trained[0])
     assert ["'scale'"] == [blocker.split()[0] for blocker in caught.value.blockers]
     assert [47.0] == changed.call("predict", [2.0])
