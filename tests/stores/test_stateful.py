@@ -165,7 +165,8 @@ class Story(RuleBasedStateMachine):
         )
         won = [record for record in claims if record is not None]
         assert sorted(expected) == sorted(record.id for record in won)
-        self.held += won
+        # Who got which is a matter of luck, and a story must go the same way again.
+        self.held += sorted(won, key=lambda record: expected.index(record.id))
         for record in won:
             self.jobs[record.id].claim(self.now, LEASE)
 
