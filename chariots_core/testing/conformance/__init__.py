@@ -30,6 +30,7 @@ _TESTS = (
     "crash",
     "execution",
     "harness",
+    "options",
     "recovery",
     "shutdown",
     "soak",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.fixtures import KitFixtures, needs
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
 
@@ -29,7 +29,7 @@ class Declared(KitFixtures):
         """
         61: after `wait_ready` a spawned worker takes a job promptly.
         """
-        _needs(deployment, "spawn")
+        needs(deployment, "spawn")
         parent = deployment.remote()
         parent.call("spawn_worker")
 
@@ -48,7 +48,7 @@ class Declared(KitFixtures):
         """
         61: kill -9 of the process that spawned a worker leaves nothing of it.
         """
-        _needs(deployment, "spawn")
+        needs(deployment, "spawn")
         parent = deployment.remote()
         spawned = parent.call("spawn_worker")
         deployment.write()
@@ -67,7 +67,7 @@ class Declared(KitFixtures):
         """
         61: a job under a spawned worker may print more than a pipe holds.
         """
-        _needs(deployment, "spawn")
+        needs(deployment, "spawn")
         deployment.remote().call("spawn_worker")
 
         record = deployment.submit("chatty", MUCH_OUTPUT)
@@ -128,8 +128,3 @@ class Declared(KitFixtures):
         first = deployment.done(deployment.submit("probe", "first").id)
         second = deployment.done(deployment.submit("probe", "second").id)
         return first, second
-
-
-def _needs(deployment: Deployment, capability: str) -> None:
-    if not getattr(deployment.pool.capabilities, capability):
-        pytest.skip(f"not declared: {capability}")

@@ -141,6 +141,14 @@ class KitFixtures:
         _tell(_shared)
 
 
+def needs(deployment: Deployment, capability: str) -> None:
+    """
+    Skip the test, by name, if the backend does not declare *capability*.
+    """
+    if not getattr(deployment.pool.capabilities, capability):
+        pytest.skip(f"not declared: {capability}")
+
+
 def _tell(deployment: Deployment) -> None:
     # pytest shows what a teardown prints where the test has failed, and only there.
     print(deployment.story())  # noqa: T201

@@ -100,6 +100,7 @@ class Launcher:
         *,
         isolation: Isolation = "warm",
         grace: float | None = None,
+        queues: Sequence[str] = ("default",),
         launcher: Sequence[str] = (),
         **changes: Any,
     ) -> Workers:
@@ -110,24 +111,26 @@ class Launcher:
             n: how many.
             isolation: how they run an op.
             grace: seconds that they give to a job when they stop; ``None``: no bound.
+            queues: what they take jobs from.
             launcher: what Python runs.
             changes: of the configuration, for these processes only.
         """
         spec = f"{self.module}:app"
-        settings = self.worker_settings(spec, isolation=isolation, grace=grace).to_json()
+        settings = self.worker_settings(spec, isolation, grace, queues).to_json()
         command = [*(launcher or self.launcher), "worker", spec, "--settings", settings]
         argv = [sys.executable, *command]
         started = [self.process("worker", argv, **changes) for _ in range(n)]
         return Workers(started, ready=self.is_listed, timeout=self.bounds.deadline)
 
     def worker_settings(
-        self, spec: str, *, isolation: Isolation, grace: float | None
+        self, spec: str, isolation: Isolation, grace: float | None, queues: Sequence[str]
     ) -> WorkerSettings:
         """
         How workers work: as ever, but quick to notice.
         """
         lease = self.bounds.lease
         return WorkerSettings(
+            queues=tuple(queues),
             beat_interval=lease / 3,
             beat_ttl=1.5 * lease,
             tick_interval=lease / 3,

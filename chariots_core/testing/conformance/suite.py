@@ -7,6 +7,7 @@ from __future__ import annotations
 from chariots_core.testing.conformance.capabilities import Declared
 from chariots_core.testing.conformance.crash import Crash
 from chariots_core.testing.conformance.execution import Execution
+from chariots_core.testing.conformance.options import Options
 from chariots_core.testing.conformance.recovery import Recovery
 from chariots_core.testing.conformance.shutdown import Shutdown
 from chariots_core.testing.conformance.soak import Soak
@@ -15,7 +16,7 @@ from chariots_core.testing.conformance.training import Training
 
 
 class WorkerPoolConformance(
-    SubmitLookup, Execution, Crash, Recovery, Shutdown, Declared, Training, Soak
+    SubmitLookup, Execution, Crash, Recovery, Shutdown, Declared, Options, Training, Soak
 ):
     """
     What a worker backend must show. Subclass it as ``Test...`` and give it `settings`.
