@@ -7,6 +7,7 @@ is known of httpx is in this module.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, Protocol
@@ -131,19 +132,16 @@ class HTTPTransport:
         self._timeouts = timeouts or Timeouts()
         self._headers = dict(headers or {})
         self._carrier = carrier
+        self._lock = threading.Lock()
         self._http: httpx.Client | None = None
 
     def send(self, request: Request) -> Reply:
         url = self.base_url + request.path
-        if self._http is None:
-            # here, since it takes longer to import than all the rest of a client
-            import httpx
-
-            self._http = httpx.Client(transport=self._carrier, headers=self._headers)
+        http = self._http or self._connected()
         with _named_errors(url):
             return _reply(
                 url,
-                self._http.request(
+                http.request(
                     request.method,
                     url,
                     content=request.body,
@@ -151,6 +149,15 @@ class HTTPTransport:
                     timeout=_timeout(self._timeouts, request),
                 ),
             )
+
+    def _connected(self) -> httpx.Client:
+        # here, since it takes longer to import than all the rest of a client
+        import httpx
+
+        with self._lock:
+            if self._http is None:
+                self._http = httpx.Client(transport=self._carrier, headers=self._headers)
+            return self._http
 
     def close(self) -> None:
         http, self._http = self._http, None

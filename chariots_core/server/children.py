@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 
 #: Seconds of life after which an end counts as the first again.
 _STEADY: Final = 30.0
+
+#: Seconds that children may take to put in order what they were ordered to stop.
+_LAST_GRACE: Final = 5.0
 _FIRST_PAUSE: Final = 0.5
 _LONGEST_PAUSE: Final = 30.0
 
@@ -243,13 +246,26 @@ def stop_all(places: Sequence[Place], signals: StopSignals, grace: float) -> Non
         grace: seconds that they may take.
     """
     processes = [place.process for place in places if place.process is not None]
+    _term(processes)
+    _wait(processes, grace, lambda: signals.ordered)
+    # A second time: now, whatever is under way. It may still be put in order.
+    _term(processes)
+    _wait(processes, _LAST_GRACE, lambda: False)
     for process in processes:
-        process.term()
-    deadline = time.monotonic() + grace
-    while any(process.alive for process in processes):
-        if time.monotonic() >= deadline or signals.ordered:
-            for process in processes:
-                process.kill()
-        time.sleep(0.01)
+        process.kill()
+    _wait(processes, float("inf"), lambda: False)
     for place in places:
         place.clear()
+
+
+def _term(processes: Sequence[Process]) -> None:
+    for process in processes:
+        process.term()
+
+
+def _wait(processes: Sequence[Process], seconds: float, enough: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while any(process.alive for process in processes):
+        if time.monotonic() >= end or enough():
+            return
+        time.sleep(0.01)

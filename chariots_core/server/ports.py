@@ -14,7 +14,7 @@ from chariots_core.errors import ConfigurationError
 
 
 @contextlib.contextmanager
-def reserved_port(host: str, port: int) -> Iterator[int]:
+def reserved_port(host: str, port: int) -> Iterator[tuple[str, int]]:
     """
     Hold a port for the processes of this server, while the block lasts.
 
@@ -23,7 +23,7 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
         port: the port; 0 takes a free one.
 
     Returns:
-        The port's number.
+        The address and the port, as numbers.
 
     Raises:
         ConfigurationError: it is in use, or the address is not this machine's.
@@ -33,7 +33,7 @@ def reserved_port(host: str, port: int) -> Iterator[int]:
     with _bound(family, address, shared=False) as probe:
         number = int(probe.getsockname()[1])
     with _bound(family, (address[0], number), shared=True):
-        yield number
+        yield address[0], number
 
 
 def url_of(host: str, port: int) -> str:

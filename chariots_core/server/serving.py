@@ -72,9 +72,9 @@ def serve(
     )
     server = load_server(app)
     processes = processes or _cores()
-    with reserved_port(host, port) as number, StopSignals() as signals:
+    with reserved_port(host, port) as (address, number), StopSignals() as signals:
         _check_stores(server, job_workers)
-        web = Place("web server", lambda: Forked(_web(server, host, number, processes, threads)))
+        web = Place("web server", lambda: Forked(_web(server, address, number, processes, threads)))
         workers = [_worker_place(server) for _ in range(job_workers)]
         places = [web, *workers]
         try:

@@ -271,6 +271,26 @@ def test_a_port_in_use_is_an_error(tmp_path: Path) -> None:
         assert 200 == served.get("/livez").status_code
 
 
+@pytest.mark.parametrize("host", ["localhost", "0.0.0.0", "::1"])
+def test_it_listens_where_it_is_told(tmp_path: Path, host: str) -> None:
+    """
+    Names, all addresses and IPv6 work; what is printed is where a client of this machine asks.
+    """
+    with Served(tmp_path, processes=1, host=host) as served:
+        assert 200 == served.get("/livez").status_code
+
+
+def test_an_address_of_another_machine_is_an_error(tmp_path: Path) -> None:
+    """
+    An address that is not this machine's is named.
+    """
+    served = Served(tmp_path, host="192.0.2.1")
+
+    assert 1 == served.process.wait(20.0)
+    assert "ConfigurationError" in served.output
+    assert "192.0.2.1" in served.output
+
+
 def test_a_store_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     """
     Where the op store cannot be opened, it says so at its start.
