@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -28,7 +29,6 @@ _SHOWN: Final = (
     "started_at",
     "finished_at",
     "expires_at",
-    "value",
 )
 
 
@@ -65,6 +65,8 @@ def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name in _SHOWN:
         if job.get(name) not in (None, False):
             yield name, job[name]
+    if "output" in job:
+        yield "output", json.dumps(job["output"], ensure_ascii=False)
     if progress := job.get("progress"):
         total = "" if progress.get("total") is None else f"/{progress['total']:g}"
         yield "progress", f"{progress.get('done', 0):g}{total} {progress.get('node') or ''}".strip()

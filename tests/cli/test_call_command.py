@@ -112,7 +112,7 @@ def test_job_is_followed_by_its_id(project: Project, url: str, app: App) -> None
         worker.terminate()
         worker.wait()
     after = facts(project.run("jobs", "show", job_id, "--url", url).stdout)
-    assert ("done", "1") == (after["status"], after["attempt"])
+    assert ("done", "1", "[1]") == (after["status"], after["attempt"], after["output"])
     whole = json.loads(project.run("jobs", "show", job_id, "--json", "--url", url).stdout)
     assert ("done", job_id) == (whole["status"], whole["id"])
 
