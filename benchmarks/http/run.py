@@ -118,23 +118,18 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def served(app: str) -> Iterator[tuple[int, int]]:
+def served(
+    app: str, server: str = "default", *, processes: int = PROCESSES, threads: int = THREADS
+) -> Iterator[tuple[int, int]]:
     """
     An app behind a port, with the process that serves it.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
+    arguments = [app, server, *map(str, (port, processes, threads))]
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.http.serve_app",
-            app,
-            str(port),
-            str(PROCESSES),
-            str(THREADS),
-        ],
+        [sys.executable, "-m", "benchmarks.http.serve_app", *arguments],
         stdout=subprocess.DEVNULL,
         # the system shares processors out by sessions: each app gets one
         start_new_session=True,
