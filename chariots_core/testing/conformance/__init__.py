@@ -10,8 +10,9 @@ What every worker backend must show, as tests: subclass, give fixtures, run pyte
             store = tmp_path_factory.mktemp("store") / "jobs.db"
             return {"backend": "mine", "store_url": f"sqlite:///{store}"}
 
-Only `WorkerPoolConformance` needs pytest and psutil; processes that the tests
-start import other modules of this package without them.
+The extra ``chariots-core[kit]`` brings what it needs: pytest, psutil. Workers and
+servers that the tests start do without. Tests are named by the number of the behaviour
+that they show; what a backend does not declare is skipped, and says so.
 """
 
 from __future__ import annotations
