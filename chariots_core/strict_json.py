@@ -35,6 +35,7 @@ _Path = tuple[Any, Any, Any] | None
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _EXACT: Final = frozenset({int, bool, type(None)})
 _FLOAT: Final = {float}
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
 
@@ -71,12 +72,35 @@ def decode(data: bytes | bytearray | memoryview | str) -> Any:
     {'n': 123456789012345678901234567890}
 
     Raises:
-        NotJSONError: *data* is not strict JSON.
+        NotJSONError: *data* is not strict JSON, or nested more than `MAX_DEPTH` deep.
     """
     try:
-        return _DECODER.decode(data)
+        value = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
         raise _malformed(error) from error
+    if _may_be_deep(data):
+        to_plain(value)  # refuses what is too deep, and says where
+    return value
+
+
+def _may_be_deep(data: bytes | bytearray | memoryview | str) -> bool:
+    """
+    Whether JSON text might nest deeper than `MAX_DEPTH`; where it says no, it does not.
+
+    Empty pairs of brackets are taken out until nothing is left, the innermost
+    first: far quicker than a walk of the value. A round takes out two levels at
+    most. Brackets in texts may stay: then the answer is yes.
+    """
+    raw = data.encode() if isinstance(data, str) else bytes(data)
+    brackets = raw.translate(None, _NO_BRACKETS)
+    for _ in range(MAX_DEPTH // 2):
+        if not brackets:
+            return False
+        left = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        if len(left) == len(brackets):
+            return True
+        brackets = left
+    return bool(brackets)
 
 
 def to_plain(value: object) -> Any:

@@ -55,6 +55,8 @@ class Give(BaseOp):
     def execute(self, word: str) -> Any:
         if word == "exit":
             raise SystemExit(3)
+        if word == "interrupt":
+            raise KeyboardInterrupt
         if word == "secret":
             raise ValueError("the input was rejected")
         return {"nan": float("nan"), "set": {1}, "bytes": b"x", "none": None}[word]
@@ -88,6 +90,15 @@ class Mark(BaseOp):
         Path(path).touch()
         time.sleep(seconds)
         return os.getpid()
+
+
+class MarkLong(Mark):
+    """
+    The same, for as long as it is told.
+    """
+
+    def execute(self, path_and_seconds: tuple[str, float]) -> int:  # type: ignore[override]
+        return super().execute(*path_and_seconds)
 
 
 class Steps(BaseOp):
@@ -154,6 +165,7 @@ def pipelines() -> list[Pipeline]:
                 (Give(), "give"),
                 (Who(), "who"),
                 (Mark(), "mark"),
+                (MarkLong(), "mark_long"),
                 (Steps(), "steps"),
                 (Learn(), "train"),
                 (Model(), "predict"),

@@ -35,7 +35,7 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
 from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
-from chariots_core.jobs.tick import TickReport, tick
+from chariots_core.jobs.tick import TICK_BUDGET, TickReport, tick
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
@@ -253,12 +253,11 @@ class App:
     def _guarded(self, pipeline: Pipeline, value: Any) -> RunResult:
         try:
             return self._execution.run(pipeline, value)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             # What no node raised is the framework's own, but for a bad output.
-            if (
-                isinstance(error, ChariotsError)
-                and not isinstance(error, NotJSONError)
-                and getattr(error, NODE_ATTRIBUTE, None) is None
+            if getattr(error, NODE_ATTRIBUTE, None) is None and (
+                not isinstance(error, Exception)
+                or (isinstance(error, ChariotsError) and not isinstance(error, NotJSONError))
             ):
                 raise
             raise execution_error(error, debug=self.settings.debug) from error
@@ -307,9 +306,15 @@ class App:
 
     def tick(self, job_id: str | None = None) -> TickReport:
         """
-        Settle what time has made due: of one job, or of all.
+        Settle what time has made due: of one job, or of all, as far as a second goes.
         """
-        report = tick(self.job_store, dispatch=self.dispatch, publish=self.publish, job_id=job_id)
+        report = tick(
+            self.job_store,
+            dispatch=self.dispatch,
+            publish=self.publish,
+            job_id=job_id,
+            budget=TICK_BUDGET,
+        )
         for record in report.changed:
             self.emit(record.status.value, record)
         return report
@@ -327,6 +332,11 @@ class App:
             BaseException: whatever an op raises.
         """
         pipeline = self.pipeline(job.pipeline)
+        if job.input_json is None and job.input_ref is not None:
+            raise ConfigurationError(
+                f"job {job.job_id!r} keeps its input at {job.input_ref!r}, and app {self.name!r} "
+                "reads no input from there: submit it with the input itself"
+            )
         value = None if job.input_json is None else decode(job.input_json)
         with reporting(job.report) as node_started:
             result = self._execution.run_job(

@@ -87,6 +87,8 @@ class Execution:
             attempt: which attempt of it.
             on_node: told of each node before it works.
         """
+        # Who loaded a pipeline and then submitted a job wants that set, not the last look's.
+        self.loaded.refresh(force=True)
         loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:

@@ -8,12 +8,16 @@ versions or digests; `chariots_core.op_store.blobs` builds on it.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from chariots_core.errors import StoreUnavailable
+
+#: What an address may hold of its user: with a password, or a token alone.
+_SECRETS: Final = re.compile(r"(?P<scheme>[a-z0-9+.-]+://)[^/@]*@", re.IGNORECASE)
 
 __all__ = ["BaseSaver", "FileSaver", "FsspecSaver"]
 
@@ -152,10 +156,11 @@ class FsspecSaver(BaseSaver):
 
     def __init__(self, url: str, **storage_options: Any) -> None:
         self.url = url
+        self._shown = _SECRETS.sub(r"\g<scheme>***@", url)
         self._storage_options = storage_options
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.url!r})"
+        return f"{type(self).__name__}({self._shown!r})"
 
     def save(self, data: bytes, path: str) -> None:
         filesystem, place = self._at(path)
@@ -198,12 +203,12 @@ class FsspecSaver(BaseSaver):
             filesystem, root = url_to_fs(self.url, **self._storage_options)
         except (ImportError, ValueError) as error:
             raise StoreUnavailable(
-                f"address {self.url!r} for bytes cannot be opened: {error}"
+                f"address {self._shown!r} for bytes cannot be opened: {error}"
             ) from error
         return filesystem, f"{root.rstrip('/')}/{path}"
 
     def _unavailable(self, verb: str, path: str, error: OSError) -> StoreUnavailable:
         return StoreUnavailable(
-            f"cannot {verb} {path!r} at {self.url!r}: {error}; "
+            f"cannot {verb} {path!r} at {self._shown!r}: {error}; "
             "check the address, the credentials and the network"
         )

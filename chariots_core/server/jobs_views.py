@@ -81,8 +81,8 @@ def _read_time(query: Mapping[str, str]) -> datetime | None:
         return None
     try:
         time = datetime.fromisoformat(text)
-    except ValueError as error:
+        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise invalid(
             "/since", f"since {text!r} is no time: write it as 2026-01-31T12:00:00Z"
         ) from error
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

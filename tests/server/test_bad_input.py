@@ -102,7 +102,7 @@ def test_no_json_is_400(queue: FlaskClient, path: str, data: bytes) -> None:
     assert (400, "malformed-json") == problem(response)
 
 
-@pytest.mark.parametrize("value", [b'"\\ud800"', b'"\xff"', b"1e999"])
+@pytest.mark.parametrize("value", [b'"\\ud800"', b'"\xff"', b"1e999", b"[" * 250 + b"]" * 250])
 def test_an_input_that_is_no_value_is_400(http: FlaskClient, value: bytes) -> None:
     """
     An input that only looks like JSON is 400.
@@ -250,6 +250,7 @@ def test_a_traceback_is_shown_where_asked_for(tmp_path: Path) -> None:
     [
         ("nan", "NotJSONError", "$"),
         ("exit", "SystemExit", "3"),
+        ("interrupt", "KeyboardInterrupt", "without a message"),
         ("secret", "ValueError", "rejected"),
     ],
 )
@@ -342,3 +343,13 @@ def test_nothing_of_it_changes_anything(queueing: PipelinesServer, queue: FlaskC
 
     assert [] == list(queueing.chariots.list_jobs(JobQuery()))
     assert before == queue.get("/api/v1/pipelines/is_odd").get_json()
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_out_of_range_is_422(queue: FlaskClient, since: str) -> None:
+    """
+    A time that no clock of ours can show is wrong input.
+    """
+    answer = queue.get("/api/v1/jobs", query_string={"since": since})
+
+    assert 422 == answer.status_code

@@ -99,7 +99,7 @@ def _type_name(kind: type[BaseException]) -> str:
 
 def _message_of(error: BaseException) -> str:
     try:
-        return str(error)
+        return str(error) or f"{_type_name(type(error))} without a message"
     except BaseException as second:  # noqa: BLE001  the op's own class may do anything
         return f"<no message: {type(second).__name__} in its __str__>"
 

@@ -259,3 +259,31 @@ def test_closing_twice_is_fine(app: App) -> None:
     app.close()
 
     assert app.run("is_odd", 4).value is True
+
+
+def test_a_job_runs_on_what_was_loaded_before_it(tmp_path: Path) -> None:
+    """
+    A job that is submitted after a load runs on that load's set, in every process.
+    """
+    with make_app(tmp_path) as web, make_app(tmp_path) as worker:
+        for learned in (3.0, 5.0):
+            web.run("train", learned)
+            web.save("train")
+            worker.execute_job(job_input("predict", "2.0", []))  # it has just looked
+            web.load("predict")
+
+            output = worker.execute_job(job_input("predict", "2.0", []))
+
+            assert str(2 * learned) == output.value_json
+
+
+def test_an_input_by_reference_is_refused(app: App) -> None:
+    """
+    A job whose input is kept elsewhere does not run without it.
+    """
+    job = JobInput(
+        job_id="j", attempt=1, pipeline="echo", input_json=None, input_ref="there", report=print
+    )
+
+    with pytest.raises(errors.ConfigurationError, match="'there'"):
+        app.execute_job(job)

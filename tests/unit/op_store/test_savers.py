@@ -163,3 +163,15 @@ def test_options_reach_fsspec(tmp_path: Path) -> None:
     filesystem, _ = saver._at("x")
 
     assert filesystem.auto_mkdir is False
+
+
+def test_an_address_is_shown_without_its_password() -> None:
+    """
+    Neither the repr nor an error of a saver shows the password of its address.
+    """
+    saver = FsspecSaver("nothing-of-the-kind://user:sekret@host/folder")
+    with pytest.raises(StoreUnavailable) as caught:
+        saver.load("model")
+
+    assert "sekret" not in f"{saver!r} {caught.value}"
+    assert "nothing-of-the-kind://***@host/folder" in repr(saver)

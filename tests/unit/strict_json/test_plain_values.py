@@ -308,3 +308,25 @@ def test_error_is_a_value_error() -> None:
     """
     with pytest.raises(ValueError, match="cannot be JSON"):
         strict_json.encode({1})
+
+
+@pytest.mark.parametrize(
+    ("text", "is_deep"),
+    [
+        ("[" * 201 + "]" * 201, False),
+        ("[" * 202 + "1" + "]" * 202, True),
+        ('{"a":' * 202 + "1" + "}" * 202, True),
+        ('[{"a":' * 101 + "1" + "}]" * 101, True),
+        ('"' + "[" * 500 + '"', False),
+        ("[" + ",".join(["[{}]"] * 500) + "]", False),
+    ],
+)
+def test_what_is_read_is_as_deep_as_what_is_written(text: str, is_deep: bool) -> None:
+    """
+    Text that nests deeper than a value may is refused as it is read.
+    """
+    if not is_deep:
+        assert json.loads(text) == strict_json.decode(text)
+        return
+    with pytest.raises(NotJSONError, match="nested more than 200 deep"):
+        strict_json.decode(text)
