@@ -42,14 +42,18 @@ markdown = Sybil(
         PythonCodeBlockParser(doctest_optionflags=OPTIONS),
         SkipParser(),
     ],
-    patterns=["README.md", "docs/**/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
     setup=_enter,
     teardown=_leave,
 )
 
 docstrings = Sybil(
     parsers=[DocTestParser(optionflags=OPTIONS), RestSkipParser()],
-    patterns=["chariots_core/**/*.py", "plugins/*/src/**/*.py"],
+    # each depth by itself: before Python 3.13 `**` stands for one folder only
+    patterns=[
+        *(f"chariots_core/{'*/' * depth}*.py" for depth in range(4)),
+        *(f"plugins/*/src/{'*/' * depth}*.py" for depth in range(1, 4)),
+    ],
     setup=_enter,
     teardown=_leave,
 )
