@@ -63,7 +63,10 @@ class AbstractPipelinesClient(ABC):
             priority: on a worker, higher first.
             max_attempts: how many times a worker may start it in all.
             idempotency_key: a name of the caller's own for this call: two calls
-                of one key make one job.
+                of one key make one job. A call that asks for a worker gets one
+                by itself, so that it can be sent again when its answer is lost.
+                Keys are for jobs: a call that the app or the pipeline keeps in
+                the request runs as often as it is sent.
 
         Returns:
             The result; or, from a worker, the job as it was written: ``queued``.

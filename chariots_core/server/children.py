@@ -67,7 +67,12 @@ class Process(Protocol):
 
     def term(self) -> None:
         """
-        Ask it to stop.
+        Ask it to stop once what is under way has come to its end.
+        """
+
+    def order(self) -> None:
+        """
+        Have it stop now.
         """
 
     def kill(self) -> None:
@@ -123,6 +128,9 @@ class Forked:
         return self._exit_code
 
     def term(self) -> None:
+        self._signal(signal.SIGTERM)
+
+    def order(self) -> None:
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
@@ -246,21 +254,18 @@ def stop_all(places: Sequence[Place], signals: StopSignals, grace: float) -> Non
         grace: seconds that they may take.
     """
     processes = [place.process for place in places if place.process is not None]
-    _term(processes)
+    for process in processes:
+        process.term()
     _wait(processes, grace, lambda: signals.ordered)
-    # A second time: now, whatever is under way. It may still be put in order.
-    _term(processes)
+    # Whatever is under way: what it leaves can still be put in order.
+    for process in processes:
+        process.order()
     _wait(processes, _LAST_GRACE, lambda: False)
     for process in processes:
         process.kill()
     _wait(processes, float("inf"), lambda: False)
     for place in places:
         place.clear()
-
-
-def _term(processes: Sequence[Process]) -> None:
-    for process in processes:
-        process.term()
 
 
 def _wait(processes: Sequence[Process], seconds: float, enough: Callable[[], bool]) -> None:

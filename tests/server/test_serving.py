@@ -226,6 +226,26 @@ def test_a_run_under_way_is_answered_at_the_end(tmp_path: Path) -> None:
         assert 200 == answer.result().status_code
 
 
+@pytest.mark.crash
+def test_the_grace_has_an_end(tmp_path: Path) -> None:
+    """
+    A job that outlasts the grace is ended, and its record says so; nothing is left running.
+    """
+    mark = tmp_path / "begun"
+    with Served(tmp_path, processes=1, job_workers=1, grace=0.5) as served:
+        body = {"input": [str(mark), 60.0], "use_worker": True}
+        path = served.post(RUNS.format("mark_long"), body).headers["Location"]
+        wait_until(mark.exists, message="the begin of the job")
+        family = served.family()
+
+        assert 0 == served.stop(), served.output
+        wait_until(lambda: gone(family), message="the end of all processes")
+
+    with Served(tmp_path, processes=1) as served:
+        job = served.get(path).json()
+        assert ("failed", "worker_lost") == (job["status"], job["reason"]), job
+
+
 def test_a_long_run_keeps_nobody_waiting(tmp_path: Path) -> None:
     """
     While one run takes long, the same process answers others.
