@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -12,6 +14,7 @@ from typing import Any, Final
 
 import attrs
 
+from chariots_core.errors import BackendUnavailable
 from chariots_core.jobs import lifecycle, outcomes
 from chariots_core.jobs.record import JobError, JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
@@ -21,6 +24,9 @@ logger: Final = logging.getLogger(__name__)
 
 #: Seconds between two tries to publish what a job trained, at most.
 PUBLISH_CAP: Final = 300.0
+
+#: Seconds that a tick should take at most where something else waits for its end.
+TICK_BUDGET: Final = 1.0
 
 _Act = Callable[[JobRecord], object]
 _Changes = Mapping[str, Any]
@@ -39,6 +45,8 @@ class TickReport:
         expired: jobs that failed because nobody started them in time.
         published: jobs whose trained models were published.
         errors: hand-overs and publications that raised; they are tried again.
+        postponed: hand-overs that were left to a later resending, because the
+            queue was out of reach.
         forgotten: final jobs whose time was over.
         changed: the records that this tick wrote, as written.
     """
@@ -50,6 +58,7 @@ class TickReport:
     expired: int = 0
     published: int = 0
     errors: int = 0
+    postponed: int = 0
     forgotten: int = 0
     changed: tuple[JobRecord, ...] = ()
 
@@ -61,6 +70,7 @@ def tick(
     publish: _Act,
     job_id: str | None = None,
     limit: int = 100,
+    budget: float | None = None,
 ) -> TickReport:
     """
     Settle what time has made due: lost workers, retries and scheduled jobs,
@@ -71,6 +81,10 @@ def tick(
     one of them, which then hands the job over. Where nothing is due, it costs
     one indexed query.
 
+    A queue that is out of reach is waited for once: after the first hand-over
+    that ends in `BackendUnavailable` or `TimeoutError`, jobs that are to be
+    resent anyway are not handed over by this tick.
+
     Args:
         store: where the jobs live.
         dispatch: hands a job that became ``queued`` to its queue.
@@ -78,14 +92,17 @@ def tick(
             processes may do it at once.
         job_id: look at this job only, and forget nothing.
         limit: how many jobs to settle at most.
+        budget: seconds after which nothing more is begun; the rest stays due.
 
     Raises:
         StoreUnavailable: the store did not answer; an error of *dispatch* or
             *publish* is logged, and the rest goes on.
     """
+    ends = math.inf if budget is None else time.monotonic() + budget
     due = store.due(job_id=job_id, limit=limit)
     counts: Counter[str] = Counter()
     changed: list[JobRecord] = []
+    hand_over = _HandOver(dispatch)
     now = store.now() if due else None
     for record in due:
         assert now is not None
@@ -96,9 +113,33 @@ def tick(
         elif what == "errors":
             counts[what] += 1
         if written is not None and written.status is JobStatus.queued:
-            counts["errors"] += not _done(dispatch, written, "hand over")
+            counts.update(hand_over(written))
+        if time.monotonic() >= ends:
+            break
     forgotten = store.expire() if job_id is None else 0
     return TickReport(**counts, forgotten=forgotten, changed=tuple(changed))
+
+
+class _HandOver:
+    """
+    Hands jobs over, as long as the queue can be reached.
+    """
+
+    def __init__(self, dispatch: _Act) -> None:
+        self._dispatch = dispatch
+        self._out_of_reach = False
+
+    def __call__(self, record: JobRecord) -> tuple[str, ...]:
+        """
+        Hand *record* over; what is to be counted beside.
+        """
+        # One that is never resent is tried all the same: nobody else would.
+        if self._out_of_reach and record.resend_at is not None:
+            return ("postponed",)
+        error = _try(self._dispatch, record, "hand over")
+        if isinstance(error, (BackendUnavailable, TimeoutError)):
+            self._out_of_reach = True
+        return () if error is None else ("errors",)
 
 
 def _settle(
@@ -154,7 +195,7 @@ def _change(
 def _publish(
     store: JobStore, record: JobRecord, now: datetime, publish: _Act
 ) -> tuple[str, JobRecord | None]:
-    if _done(publish, record, "publish the models of"):
+    if _try(publish, record, "publish the models of") is None:
         return "published", lifecycle.mark_published(store, record)
     age = (now - record.finished_at).total_seconds() if record.finished_at else PUBLISH_CAP
     guard = Guard(
@@ -164,7 +205,7 @@ def _publish(
     return "errors", None
 
 
-def _done(act: _Act, record: JobRecord, what: str) -> bool:
+def _try(act: _Act, record: JobRecord, what: str) -> Exception | None:
     try:
         act(record)
     except Exception as error:  # noqa: BLE001 - one job's trouble is not the others'
@@ -175,5 +216,5 @@ def _done(act: _Act, record: JobRecord, what: str) -> bool:
             type(error).__name__,
             error,
         )
-        return False
-    return True
+        return error
+    return None

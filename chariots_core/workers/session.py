@@ -18,7 +18,7 @@ import attrs
 
 from chariots_core.errors import BackendUnavailable
 from chariots_core.jobs.record import WorkerRecord
-from chariots_core.jobs.tick import tick
+from chariots_core.jobs.tick import TICK_BUDGET, tick
 from chariots_core.workers.contracts import RunnerSettings, RunOutcome
 from chariots_core.workers.runner import JobRunner
 from chariots_core.workers.signals import StopSignals
@@ -32,6 +32,10 @@ T = TypeVar("T")
 
 #: The least and the most seconds between two tries to reach a store that does not answer.
 _RETRY: Final = (0.5, 5.0)
+
+#: How many jobs one tick settles: while a job runs, its lease waits meanwhile.
+_TICK_LIMIT: Final = 100
+_TICK_LIMIT_BUSY: Final = 10
 
 
 @attrs.frozen(kw_only=True)
@@ -244,7 +248,13 @@ class WorkerSession:
 
     def _tick(self) -> None:
         app = self._app
-        report = tick(self._store, dispatch=app.dispatch, publish=app.publish)
+        report = tick(
+            self._store,
+            dispatch=app.dispatch,
+            publish=app.publish,
+            limit=_TICK_LIMIT if self._runner.current is None else _TICK_LIMIT_BUSY,
+            budget=TICK_BUDGET,
+        )
         for record in report.changed:
             app.emit(record.status.value, record)
 
