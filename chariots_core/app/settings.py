@@ -27,8 +27,8 @@ class AppSettings:
         max_concurrent_runs: how many short runs one web process carries out at
             the same time: those that compute are quicker one after the other.
             ``None``: no bound.
-        run_patience: seconds that a run waits for its turn, before it goes
-            ahead all the same.
+        run_patience: seconds that a run waits for its turn, before it takes
+            the turn of one that is not short after all.
         tick_interval: seconds between two looks of a web process for jobs
             whose time has come.
     """
@@ -36,8 +36,6 @@ class AppSettings:
     debug: bool = False
     max_body_bytes: int = attrs.field(default=16 * MEBIBYTE, validator=_positive)
     max_result_bytes: int = attrs.field(default=64 * MEBIBYTE, validator=_positive)
-    max_concurrent_runs: int | None = attrs.field(
-        default=1, validator=_positive_or_none
-    )
+    max_concurrent_runs: int | None = attrs.field(default=1, validator=_positive_or_none)
     run_patience: float = attrs.field(default=0.02, validator=_not_negative)
     tick_interval: float = attrs.field(default=5.0, validator=_positive)

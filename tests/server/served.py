@@ -22,7 +22,7 @@ import sys
 from chariots_core.errors import ChariotsError
 from chariots_core.server.serving import serve
 try:
-    serve("tests.served_app:app", **eval(sys.argv[1]))
+    sys.exit(serve("tests.served_app:app", **eval(sys.argv[1])))
 except ChariotsError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """

@@ -302,7 +302,8 @@ def test_a_fault_of_the_server_shows_nothing(
 
 def test_a_store_that_is_away_is_503(tmp_path: Path) -> None:
     """
-    A job store that cannot be opened is 503 with Retry-After, and names the store.
+    42: a job store that cannot be opened is 503 with Retry-After, names the store, and
+    once it is there again jobs are taken.
     """
     folder = tmp_path / "no" / "such"
     url = f"sqlite:///{tmp_path}/file/jobs.db"
@@ -317,6 +318,10 @@ def test_a_store_that_is_away_is_503(tmp_path: Path) -> None:
     assert "store-unavailable" == response.get_json()["code"]
     assert int(response.headers["Retry-After"]) >= 1
     assert "jobs.db" in response.get_json()["detail"]
+
+    (tmp_path / "file").unlink()
+    again = http.post(RUNS, json={"input": 4, "use_worker": True})
+    assert 202 == again.status_code
 
 
 def test_an_op_store_that_is_away_is_an_error_at_the_start(tmp_path: Path) -> None:
