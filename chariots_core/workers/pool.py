@@ -260,7 +260,8 @@ class BaseWorkerPool(ABC):
         Raises:
             UnsupportedCapability: it asks for what this backend does not support.
             IdempotencyMismatch: its id or key exists with another request.
-            StoreUnavailable: it could not be recorded; nothing was handed over.
+            StoreUnavailable: the store did not answer; if it recorded the job
+                all the same, its id is the error's ``job_id``.
             BrokerUnavailable: the queue did not take it; the record says failed.
             SubmissionUnknown: the queue did not answer; the record stays queued,
                 and the job is handed over again later.

@@ -12,6 +12,7 @@ from chariots_core.errors import (
     BackendUnavailable,
     BrokerUnavailable,
     ChariotsError,
+    StoreUnavailable,
     SubmissionUnknown,
 )
 from chariots_core.jobs import lifecycle
@@ -29,7 +30,13 @@ def submit(pool: BaseWorkerPool, job: NewJob, idempotency: IdempotencyKey | None
     """
     resend_after = pool.resend_after if job.resend_after is None else job.resend_after
     job = attrs.evolve(job, backend=pool.name, resend_after=resend_after)
-    created = pool.job_store().create(job, idempotency=idempotency)
+    try:
+        created = pool.job_store().create(job, idempotency=idempotency)
+    except StoreUnavailable as error:
+        # A connection that breaks during the commit tells nothing: whether the
+        # job was recorded is known by its id, once the store is back.
+        error.job_id = job.id
+        raise
     record = created.record
     # An earlier job was handed over when it was made; `tick` sees to it if not.
     if not created.replayed:

@@ -57,9 +57,12 @@ class Recovery(KitFixtures):
 
         assert [503, 503] == [answer.status_code, refused.status_code], (answer.text, refused.text)
         assert int(answer.headers["Retry-After"]) >= 1
+        # The id tells, once the store is back, whether the job was recorded after all.
+        named = refused.json()["job_id"]
         deployment.until(
             lambda: web.get(f"/api/v1/jobs/{finished.id}").status_code == 200, "the web recovers"
         )
+        assert web.get(f"/api/v1/jobs/{named}").status_code in (200, 404)
         assert finished == deployment.fetch(finished.id)
         # The op ended while the store was away: its result is committed, or the job is lost.
         ended = deployment.finished(busy.id)
