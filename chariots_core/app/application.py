@@ -7,34 +7,27 @@ it opens nothing: a process may fork after it.
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Final, Self, Unpack
 
-import attrs
-
+from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.settings import AppSettings
+from chariots_core.app.stores import default_op_store
+from chariots_core.app.submission import Submission, idempotency_of
 from chariots_core.app.turns import Turns
 from chariots_core.errors import (
     BackendNotConfigured,
     ChariotsError,
     ConfigurationError,
-    DuplicatePipelineError,
     JobNotFound,
     NotJSONError,
     PayloadTooLarge,
-    PipelineError,
     PipelineNotFound,
 )
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
-from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
+from chariots_core.jobs.store import JobQuery, JobStore
 from chariots_core.jobs.tick import TICK_BUDGET, TickReport, tick
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.loaded import Loaded
@@ -42,33 +35,15 @@ from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
 from chariots_core.progress import reporting
-from chariots_core.resolver import Decision, resolve
+from chariots_core.resolver import Decision
 from chariots_core.strict_json import decode, encode
 from chariots_core.workers.contracts import JobInput, JobOutput
 from chariots_core.workers.isolation.failures import NODE_ATTRIBUTE
 from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
-from chariots_core.workers.pool import BaseWorkerPool, JobOptions, absolute_url
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
+from chariots_core.workers.pool import BaseWorkerPool, JobOptions
 
 #: Seconds for which a count of workers is told again without asking the store.
 _WORKERS_KNOWN_FOR: Final = 1.0
-
-_decide: Final = lru_cache(maxsize=64)(resolve)
-
-
-@attrs.frozen(kw_only=True)
-class Submission:
-    """
-    What became of a submission.
-
-    Attributes:
-        record: the job as it was written.
-        replayed: whether it is the earlier job of the same idempotency key.
-    """
-
-    record: JobRecord
-    replayed: bool = False
 
 
 class App:
@@ -104,17 +79,18 @@ class App:
         callbacks: Sequence[PipelineCallback] = (),
         settings: AppSettings | None = None,
     ) -> None:
-        self.name = _checked_name(name)
+        self.name = checked_name(name)
         #: ``module:attribute``, where it was imported by that
         self.import_spec: str | None = None
-        self.pipelines = _by_name(pipelines)
+        self.pipelines = by_name(pipelines)
         self.pipeline_names = frozenset(self.pipelines)
         self.use_workers = use_workers
         self.settings = settings or AppSettings()
         self.plugins = PluginManager()
         pool = self.plugins.create_worker_pool(worker_pool)
         self.pool: BaseWorkerPool | None = None if pool is None else pool.bind(self)
-        self._check_switches()
+        if pool is None:
+            check_switches(self.name, self.pipelines, use_workers)
         self.op_store = default_op_store() if op_store is None else op_store
         self.loaded = LoadedPipelines(self.pipelines.values(), self.op_store)
         self._execution = Execution(
@@ -200,7 +176,7 @@ class App:
         Raises:
             BackendNotConfigured: on a worker, and the app has no pool.
         """
-        decision = _decide(self.use_workers, self.pipelines[name].use_worker, request)
+        decision = decide(self.use_workers, self.pipelines[name].use_worker, request)
         if decision.use_worker and self.pool is None:
             raise BackendNotConfigured(
                 f"the {decision.decided_by} asks for a worker for pipeline {name!r}, and app "
@@ -219,7 +195,7 @@ class App:
             PipelineError: the pipeline takes no input, and got one.
         """
         pipeline = self.pipeline(name)
-        _check_input(pipeline, value)
+        check_input(pipeline, value)
         taken = self._turns.take()
         try:
             return self._guarded(pipeline, value)
@@ -244,10 +220,10 @@ class App:
             BackendError: the app has no pool, or it does not take the job.
         """
         pipeline = self.pipeline(name)
-        _check_input(pipeline, value)
+        check_input(pipeline, value)
         pool = self._require_pool()
         job = NewJob(pipeline=name, backend=pool.name, input_json=encode(value).decode(), **options)
-        record = pool.submit_job(job, idempotency=_idempotency(key, job))
+        record = pool.submit_job(job, idempotency=idempotency_of(key, job))
         return Submission(record=record, replayed=record.id != job.id)
 
     def _guarded(self, pipeline: Pipeline, value: Any) -> RunResult:
@@ -377,18 +353,6 @@ class App:
             )
         return self.pool
 
-    def _check_switches(self) -> None:
-        if self.pool is not None:
-            return
-        for name, pipeline in self.pipelines.items():
-            decision = _decide(self.use_workers, pipeline.use_worker, None)
-            if decision.use_worker:
-                raise BackendNotConfigured(
-                    f"the {decision.decided_by} sends pipeline {name!r} to a worker, and app "
-                    f"{self.name!r} has no backend: give it a worker_pool (e.g. 'local'), or "
-                    "unset the switch"
-                )
-
     def _check_size(self, pipeline: Pipeline, value_json: bytes) -> None:
         limit = self.settings.max_result_bytes
         if len(value_json) > limit:
@@ -415,53 +379,3 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} with {sorted(self.pipelines)}>"
-
-
-def _by_name(pipelines: Iterable[Pipeline]) -> Mapping[str, Pipeline]:
-    found: dict[str, Pipeline] = {}
-    for pipeline in pipelines:
-        if not isinstance(pipeline, Pipeline):
-            raise ConfigurationError(f"{pipeline!r} is no pipeline: give Pipeline objects")
-        if pipeline.name in found:
-            raise DuplicatePipelineError(
-                f"two pipelines are named {pipeline.name!r}: give one of them another name"
-            )
-        found[pipeline.name] = pipeline
-    return MappingProxyType(found)
-
-
-def _checked_name(name: str) -> str:
-    if _NAME.fullmatch(name):
-        return name
-    raise ConfigurationError(
-        f"{name!r} is no name for an app: give letters, digits, '_', '.' or '-', at most 100"
-    )
-
-
-def _check_input(pipeline: Pipeline, value: Any) -> None:
-    if value is not None and not pipeline.plan.reads_input:
-        raise PipelineError(
-            f"pipeline {pipeline.name!r} takes no input, and was given one: leave it out"
-        )
-
-
-def _idempotency(key: str | None, job: NewJob) -> IdempotencyKey | None:
-    if key is None:
-        return None
-    # The store scopes keys by app; here they are scoped by pipeline as well.
-    asked = attrs.asdict(job, filter=lambda field, _: field.name != "id")
-    digest = hashlib.sha256(encode(asked)).hexdigest()
-    return IdempotencyKey(key=f"{job.pipeline}/{key}", digest=digest)
-
-
-def default_op_store() -> BaseOpStoreClient:
-    """
-    The op store of an app that names none: what ``CHARIOTS_OP_STORE`` says, a
-    database's address, else a SQLite file in ``.chariots``; the bytes beside it.
-    """
-    from chariots_core.op_store.savers import FileSaver
-    from chariots_core.op_store.sql_store import LocalOpStoreClient
-
-    url = os.environ.get("CHARIOTS_OP_STORE") or "sqlite:///.chariots/op_store.db"
-    folder = os.environ.get("CHARIOTS_OP_STORE_FILES") or ".chariots/ops"
-    return LocalOpStoreClient(absolute_url(url), FileSaver(Path(folder).absolute()))
