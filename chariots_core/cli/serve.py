@@ -32,20 +32,42 @@ import click
     show_default=True,
     help="Workers to run beside the server; they end with it.",
 )
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    help="Seconds that requests and jobs may still take after SIGTERM.",
+)
+@click.pass_context
 def serve(
-    *, app: str, host: str, port: int, processes: int | None, threads: int | None, job_workers: int
+    ctx: click.Context,
+    /,
+    *,
+    app: str,
+    host: str,
+    port: int,
+    processes: int | None,
+    threads: int | None,
+    job_workers: int,
+    grace: float,
 ) -> None:
     """
     Serve APP, written as package.module:attribute, over HTTP.
+
+    On SIGTERM or Ctrl-C what is under way is finished first; a second one ends
+    it, with exit code 3 if that left something unfinished.
     """
     from chariots_core.server.serving import THREADS
     from chariots_core.server.serving import serve as serve_app
 
-    serve_app(
+    code = serve_app(
         app,
         host=host,
         port=port,
         processes=processes,
         threads=threads or THREADS,
         job_workers=job_workers,
+        grace=grace,
     )
+    ctx.exit(code)

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from chariots_core.workers.handle import WorkerProcess
     from chariots_core.workers.pool import BaseWorkerPool
     from chariots_core.workers.session import WorkerSettings
 
@@ -146,12 +147,11 @@ def _run(
         return run_worker_process(pool, settings, lifeline=lifeline, on_ready=on_ready, last=True)
     from chariots_core.workers.signals import StopSignals
     from chariots_core.workers.spawn import spawn_worker
-    from chariots_core.workers.supervisor import Supervisor
+    from chariots_core.workers.supervisor import Slot, Supervisor
+
+    def start() -> WorkerProcess:
+        return spawn_worker(pool, settings=settings, quiet=False)
 
     with StopSignals(grace=settings.grace, lifeline=lifeline, last=True) as signals:
-        supervisor = Supervisor(
-            lambda: spawn_worker(pool, settings=settings, quiet=False),
-            processes=processes,
-            signals=signals,
-        )
-        return supervisor.run(on_ready)
+        slots = [Slot("worker", start) for _ in range(processes)]
+        return Supervisor(slots, signals=signals).run(on_ready or (lambda: None))

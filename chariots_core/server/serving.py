@@ -9,19 +9,22 @@ import logging
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 from chariots_core.app import app_of, load_object
 from chariots_core.errors import AppLoadError, BackendNotConfigured
-from chariots_core.server.children import Forked, Place, keep_alive, stop_all
+from chariots_core.server.children import Forked
 from chariots_core.server.ports import answers, reserved_port, url_of
 from chariots_core.server.server import PipelinesServer
+from chariots_core.workers.contracts import RunnerSettings
+from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.isolation.unix import die_with_parent
-from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.session import WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from chariots_core.workers.spawn import spawn_worker
+from chariots_core.workers.supervisor import LAST_GRACE, Slot, Supervisor
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -45,11 +48,12 @@ def serve(
     job_workers: int = 0,
     log_level: str = "info",
     grace: float = GRACE,
-) -> None:
+) -> int:
     """
     Serve an app until SIGTERM or SIGINT, and leave nothing running.
 
     A process that dies is replaced; when this one dies, the others end with it.
+    A second signal ends the grace: jobs are settled as lost, requests are cut off.
 
     Args:
         app: a server, or where it is, as ``module:attribute``.
@@ -62,6 +66,9 @@ def serve(
         log_level: the least important messages that are shown.
         grace: seconds that requests and jobs under way may still take.
 
+    Returns:
+        The exit code: 0; 3 where something was left unfinished.
+
     Raises:
         ConfigurationError: the app, its backend or the port cannot be used.
         StoreUnavailable: a store of the app cannot be opened.
@@ -72,15 +79,20 @@ def serve(
     )
     server = load_server(app)
     processes = processes or _cores()
-    with reserved_port(host, port) as (address, number), StopSignals() as signals:
+    with reserved_port(host, port) as (address, number), StopSignals(grace=grace) as signals:
         _check_stores(server, job_workers)
-        web = Place("web server", lambda: Forked(_web(server, address, number, processes, threads)))
-        workers = [_worker_place(server) for _ in range(job_workers)]
-        places = [web, *workers]
-        try:
-            keep_alive(places, signals, _announcement(server, host, number, processes, workers))
-        finally:
-            stop_all(places, signals, grace)
+        run_web = partial(
+            run_web_processes,
+            host=address,
+            port=number,
+            processes=processes,
+            threads=threads,
+            grace=grace,
+        )
+        slots = [Slot("web server", lambda: Forked(_web(server, run_web)))]
+        slots += [_worker_slot(server) for _ in range(job_workers)]
+        announce = _announcement(server, host, number, processes, job_workers)
+        return Supervisor(slots, signals=signals).run(announce)
 
 
 def load_server(app: str | PipelinesServer) -> PipelinesServer:
@@ -119,23 +131,24 @@ def _check_stores(server: PipelinesServer, job_workers: int) -> None:
     app.close()
 
 
-def _worker_place(server: PipelinesServer) -> Place:
-    pool = server.chariots.pool
-    assert pool is not None
-    return Place("job worker", _starter(pool))
+def _worker_slot(server: PipelinesServer) -> Slot:
+    app = server.chariots
+    settings = WorkerSettings(runner=RunnerSettings(app_spec=app.import_spec))
 
+    def start() -> WorkerProcess:
+        assert app.pool is not None
+        return spawn_worker(app.pool, settings=settings, start_method="fork", quiet=False)
 
-def _starter(pool: BaseWorkerPool) -> Callable[[], Any]:
-    return lambda: spawn_worker(pool, settings=WorkerSettings(), start_method="fork", quiet=False)
+    return Slot("job worker", start)
 
 
 def _announcement(
-    server: PipelinesServer, host: str, port: int, processes: int, workers: Sequence[Place]
+    server: PipelinesServer, host: str, port: int, processes: int, job_workers: int
 ) -> Callable[[], bool]:
     def announce() -> bool:
         if not answers(host, port):
             return False
-        beside = f", {len(workers)} job workers" if workers else ""
+        beside = f", {job_workers} job workers" if job_workers else ""
         print(  # noqa: T201 - what an operator looks for
             f"serving {server.chariots.name} on {url_of(host, port)} "
             f"({processes} web processes{beside})",
@@ -150,7 +163,7 @@ def _announcement(
 
 
 def _web(
-    server: PipelinesServer, host: str, port: int, processes: int, threads: int
+    server: PipelinesServer, run_web: Callable[[Callable[[], WSGIApplication]], None]
 ) -> Callable[[Callable[[], None]], int]:
     def run(say_ready: Callable[[], None]) -> int:
         def begin() -> PipelinesServer:
@@ -159,14 +172,20 @@ def _web(
             say_ready()
             return server
 
-        run_web_processes(begin, host=host, port=port, processes=processes, threads=threads)
+        run_web(begin)
         return 0
 
     return run
 
 
 def run_web_processes(
-    begin: Callable[[], WSGIApplication], *, host: str, port: int, processes: int, threads: int
+    begin: Callable[[], WSGIApplication],
+    *,
+    host: str,
+    port: int,
+    processes: int,
+    threads: int,
+    grace: float = GRACE,
 ) -> None:
     """
     Be the parent of web processes, until SIGTERM or SIGINT.
@@ -177,6 +196,7 @@ def run_web_processes(
         port: where to listen.
         processes: how many there are; one that dies is replaced.
         threads: threads in each of them.
+        grace: seconds that requests under way may still take.
     """
     from granian import Granian
     from granian.constants import HTTPModes, Interfaces
@@ -201,6 +221,7 @@ def run_web_processes(
         http=HTTPModes.http1,
         respawn_failed_workers=True,
         respawn_interval=0.0,
-        workers_kill_timeout=int(GRACE),
+        # Whoever supervises this one is first to lose patience, and knows then.
+        workers_kill_timeout=int(grace + LAST_GRACE) + 1,
         log_level=LogLevels.error,
     ).serve(target_loader=load, wrap_loader=False)

@@ -1,5 +1,5 @@
 """
-Several workers as children of one process that keeps their number.
+Processes that one process starts, keeps alive, and takes along when it ends.
 """
 
 from __future__ import annotations
@@ -7,154 +7,228 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
 import attrs
 
-from chariots_core.workers.handle import WorkerProcess
+from chariots_core.errors import ChariotsError
 from chariots_core.workers.isolation.unix import open_pidfd
-from chariots_core.workers.process import EXIT_ERROR, EXIT_OK, EXIT_UNFINISHED
+from chariots_core.workers.process import EXIT_OK, EXIT_UNFINISHED
 from chariots_core.workers.signals import StopSignals
 
 _log = logging.getLogger(__name__)
 
-#: Seconds that workers may take to settle their jobs once they were ordered to stop.
-_LAST_GRACE: Final = 5.0
+#: Seconds that processes may take to put in order what they were ordered to stop.
+LAST_GRACE: Final = 5.0
 
 #: The longest that the loop sleeps: where the system has no descriptors for
 #: processes, it is how long a death goes unseen.
 _LOOK_INTERVAL: Final = 0.5
 
 
-@attrs.define
-class _Slot:
+class ChildFailed(ChariotsError):
     """
-    The place of one worker: who is in it, and when the next one may come.
+    A process that is needed could not even begin.
     """
 
-    worker: WorkerProcess | None = None
+    code = "child-failed"
+
+
+class Process(Protocol):
+    """
+    A child of this process, as its supervisor sees it.
+    """
+
+    pid: int
+
+    @property
+    def alive(self) -> bool:
+        """
+        Whether it has not ended.
+        """
+
+    @property
+    def ready(self) -> bool:
+        """
+        Whether it has said that it does its work.
+        """
+
+    @property
+    def exit_code(self) -> int | None:
+        """
+        Its exit code, negative for a signal; ``None`` while it lives.
+        """
+
+    def term(self) -> None:
+        """
+        Ask it to stop once what is under way is finished.
+        """
+
+    def order(self) -> None:
+        """
+        Have it stop now, and put in order what it leaves unfinished.
+        """
+
+    def kill(self) -> None:
+        """
+        Kill it, and what it has started.
+        """
+
+
+@attrs.define
+class Slot:
+    """
+    The place of one process: how it is started, and who is in it.
+
+    Attributes:
+        what: what it does, for messages.
+        start: starts it.
+    """
+
+    what: str
+    start: Callable[[], Process]
+    process: Process | None = None
     pidfd: int | None = None
-    not_before: float = 0.0
     began: float = 0.0
+    not_before: float = 0.0
     deaths: int = 0
+    was_ready: bool = False
+
+    def fill(self, now: float) -> None:
+        """
+        Start its process, if there is none and it is time.
+        """
+        if self.process is None and now >= self.not_before:
+            self.process, self.began = self.start(), now
+            self.pidfd = open_pidfd(self.process.pid)
+
+    def clear(self) -> None:
+        """
+        Let go of who is in it.
+        """
+        if self.pidfd is not None:
+            os.close(self.pidfd)
+        self.process = self.pidfd = None
 
 
 class Supervisor:
     """
-    Keeps a number of workers alive: a dead one is replaced, after a pause that
-    grows while they go on dying young.
+    Keeps every slot filled: a dead process is replaced, after a pause that
+    grows while its successors go on dying young.
+
+    At the end each process is asked to stop; at the second signal, or the end
+    of the grace, it is ordered to, and killed where that does not help.
 
     Args:
-        start: starts one worker.
-        processes: how many.
-        signals: when to stop; the wish is passed on to the workers.
+        slots: the processes, in the order in which they are started and stopped.
+        signals: when to stop, and for how long to wait.
         pause: seconds before the first replacement, and the bound of that.
         steady: seconds of life after which a death counts as the first again.
     """
 
     def __init__(
         self,
-        start: Callable[[], WorkerProcess],
+        slots: Sequence[Slot],
         *,
-        processes: int,
         signals: StopSignals,
         pause: tuple[float, float] = (0.5, 30.0),
         steady: float = 30.0,
     ) -> None:
-        self._start = start
-        self._slots = [_Slot() for _ in range(processes)]
+        self._slots = slots
         self._signals = signals
         self._pause = pause
         self._steady = steady
-        self._was_ready = False
-        self._hopeless = False
 
-    def run(self, on_ready: Callable[[], None] | None = None) -> int:
+    def run(self, on_ready: Callable[[], bool | None]) -> int:
         """
-        Keep the workers until this process is told to stop.
+        Keep the processes until this one is told to stop; none is left then.
 
         Args:
-            on_ready: called once, when all of them take jobs.
+            on_ready: called when all of them are ready, again and again while
+                it answers false.
 
         Returns:
-            `EXIT_OK`; `EXIT_UNFINISHED` where a worker left a job unfinished;
-            `EXIT_ERROR` where one could not even begin.
+            `EXIT_OK`; `EXIT_UNFINISHED` where something was left unfinished.
+
+        Raises:
+            ChildFailed: a process ended by itself before it was ever ready.
         """
-        while not self._signals.requested:
-            for slot in self._slots:
-                self._tend(slot)
-            if self._hopeless:
-                self._stop(order=True)
-                return EXIT_ERROR
-            if not self._was_ready and self._all_ready():
-                self._was_ready = True
-                if on_ready is not None:
-                    on_ready()
-            self._sleep()
+        told = False
+        try:
+            while not self._signals.requested:
+                for slot in self._slots:
+                    self._tend(slot)
+                if not told and all(slot.was_ready for slot in self._slots):
+                    told = on_ready() is not False
+                self._sleep(_LOOK_INTERVAL if told else 0.02)
+        except BaseException:
+            self._stop(order=True)
+            raise
         return self._stop(order=False)
 
     # -- while they run
 
-    def _tend(self, slot: _Slot) -> None:
+    def _tend(self, slot: Slot) -> None:
         now = time.monotonic()
-        if slot.worker is not None and not slot.worker.alive:
-            self._bury(slot, now)
-        if slot.worker is None and not self._hopeless and now >= slot.not_before:
-            slot.worker, slot.began = self._start(), now
-            slot.pidfd = open_pidfd(slot.worker.pid)
+        if slot.process is not None:
+            slot.was_ready = slot.was_ready or slot.process.ready
+            if not slot.process.alive:
+                self._bury(slot, slot.process, now)
+        slot.fill(now)
 
-    def _bury(self, slot: _Slot, now: float) -> None:
-        assert slot.worker is not None
-        if not (self._was_ready or slot.worker.ready) and slot.worker.exit_code == EXIT_ERROR:
+    def _bury(self, slot: Slot, process: Process, now: float) -> None:
+        slot.clear()
+        # What it said may have been heard only by now.
+        slot.was_ready = slot.was_ready or process.ready
+        code = process.exit_code
+        if not slot.was_ready and (code is None or code >= 0):
             # One that could not begin at all will not do better the next time.
-            self._hopeless = True
+            raise ChildFailed(
+                f"the {slot.what} (pid {process.pid}) ended at its start (exit code {code}): "
+                "what it wrote says why"
+            )
         young = now - slot.began < self._steady
         slot.deaths = slot.deaths + 1 if young else 1
         first, longest = self._pause
-        pause = min(first * 2.0 ** (slot.deaths - 1), longest)
+        pause = min(first * 2.0 ** min(slot.deaths - 1, 32), longest)
         slot.not_before = now + pause
         _log.warning(
-            "worker process %d ended (exit code %s): another one starts in %.1f s",
-            slot.worker.pid,
-            slot.worker.exit_code,
+            "the %s (pid %d) ended with exit code %s: another one starts in %.1f s",
+            slot.what,
+            process.pid,
+            code,
             pause,
         )
-        self._clear(slot)
 
-    def _all_ready(self) -> bool:
-        return all(slot.worker is not None and slot.worker.ready for slot in self._slots)
-
-    def _sleep(self) -> None:
-        seconds = _LOOK_INTERVAL if self._was_ready else 0.02
-        waiting = [slot.not_before - time.monotonic() for slot in self._slots if not slot.worker]
+    def _sleep(self, seconds: float) -> None:
+        now = time.monotonic()
+        waiting = [slot.not_before - now for slot in self._slots if slot.process is None]
         fds = [slot.pidfd for slot in self._slots if slot.pidfd is not None]
         self._signals.wait(max(0.0, min([seconds, *waiting])), fds)
 
     # -- at the end
 
     def _stop(self, *, order: bool) -> int:
-        workers = [slot.worker for slot in self._slots if slot.worker is not None]
-        for worker in workers:
-            worker.term()
-        while any(worker.alive for worker in workers):
-            if order or self._signals.ordered:
-                self._make_them(workers)
-                break
-            time.sleep(0.02)
+        processes = [slot.process for slot in self._slots if slot.process is not None]
+        for process in processes:
+            process.term()
+        if not order:
+            _wait(processes, lambda: self._signals.ordered)
+        living = [process for process in processes if process.alive]
+        for process in living:
+            process.order()
+        deadline = time.monotonic() + LAST_GRACE
+        _wait(living, lambda: time.monotonic() >= deadline)
+        for process in living:
+            process.kill()
+        _wait(living, lambda: False)
         for slot in self._slots:
-            self._clear(slot)
-        codes = {worker.exit_code for worker in workers}
+            slot.clear()
+        codes = {process.exit_code for process in processes}
         return EXIT_OK if codes <= {EXIT_OK} else EXIT_UNFINISHED
 
-    def _make_them(self, workers: list[WorkerProcess]) -> None:
-        for worker in workers:
-            worker.order()
-        deadline = time.monotonic() + _LAST_GRACE
-        for worker in workers:
-            worker.stop(timeout=max(0.0, deadline - time.monotonic()))
 
-    def _clear(self, slot: _Slot) -> None:
-        if slot.pidfd is not None:
-            os.close(slot.pidfd)
-        slot.worker = slot.pidfd = None
+def _wait(processes: Sequence[Process], enough: Callable[[], bool]) -> None:
+    while any(process.alive for process in processes) and not enough():
+        time.sleep(0.01)

@@ -13,6 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from chariots_core.jobs import JobStatus
+from chariots_core.jobs_sql import SqlJobStore
 from tests.server.served import Served, children, descendants
 from tests.support import process_alive, wait_until
 
@@ -238,7 +240,7 @@ def test_the_grace_has_an_end(tmp_path: Path) -> None:
         wait_until(mark.exists, message="the begin of the job")
         family = served.family()
 
-        assert 0 == served.stop(), served.output
+        assert 3 == served.stop(), served.output
         wait_until(lambda: gone(family), message="the end of all processes")
 
     with Served(tmp_path, processes=1) as served:
@@ -321,3 +323,66 @@ def test_a_store_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     assert 1 == served.process.wait(20.0)
     assert "StoreUnavailable" in served.output
     assert "op_store.db" in served.output
+
+
+def long_job(served: Served, mark: Path) -> str:
+    """
+    A job of the app that runs for twenty seconds, once it has begun; its path.
+    """
+    body = {"input": [str(mark), 20.0], "use_worker": True}
+    response = served.post(RUNS.format("mark_long"), body)
+    wait_until(mark.exists, timeout=20.0, message=lambda: served.output)
+    return str(response.json()["job"]["id"])
+
+
+@pytest.mark.crash
+def test_a_second_signal_settles_jobs(tmp_path: Path) -> None:
+    """
+    48: at a second signal a job beside the server is settled as lost before all ends, and
+    the exit code tells that something was left unfinished.
+    """
+    with Served(tmp_path, processes=1, job_workers=1) as served:
+        job_id = long_job(served, tmp_path / "begun")
+        served.process.terminate()
+        wait_until(lambda: not answers(served), message="the end of the web processes")
+
+        assert 3 == served.stop(timeout=10.0), served.output
+
+    store = SqlJobStore(f"sqlite:///{tmp_path}/jobs.db", app="tests_app")
+    try:
+        record = store.get(job_id)
+    finally:
+        store.close()
+    assert (JobStatus.failed, "worker_lost") == (record.status, record.reason)
+    assert record.error is not None
+    assert "WorkerStopped" == record.error.type
+
+
+@pytest.mark.crash
+def test_a_request_that_is_cut_off_shows_in_the_exit_code(tmp_path: Path) -> None:
+    """
+    A request that outlasts the grace is cut off, and the exit code tells.
+    """
+    mark = tmp_path / "begun"
+    with (
+        Served(tmp_path, processes=1, grace=0.2) as served,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        answer = threads.submit(served.post, RUNS.format("mark_long"), {"input": [str(mark), 20.0]})
+        wait_until(mark.exists, message="the begin of the run")
+        family = served.family()
+
+        assert 3 == served.stop(timeout=10.0), served.output
+
+        assert isinstance(answer.exception(), httpx.TransportError)
+        wait_until(lambda: gone(family), message="the end of all processes")
+
+
+def answers(served: Served) -> bool:
+    """
+    Whether requests are taken.
+    """
+    try:
+        return served.get("/livez").status_code == 200
+    except httpx.TransportError:
+        return False
