@@ -2,6 +2,7 @@
 Jobs: their record, their states, and the contract of the stores that keep them.
 """
 
+from chariots_core.jobs.changes import FromNow, Guard, NewEvent, Plus, When
 from chariots_core.jobs.record import (
     JobError,
     JobEvent,
@@ -16,16 +17,12 @@ from chariots_core.jobs.record import (
 from chariots_core.jobs.status import TRANSITIONS, JobStatus, Reason, check_transition
 from chariots_core.jobs.store import (
     Created,
-    FromNow,
-    Guard,
     IdempotencyKey,
     JobQuery,
     JobStore,
-    NewEvent,
-    Plus,
     QueueJobStore,
-    When,
 )
+from chariots_core.jobs.waking import wake_at
 
 __all__ = [
     "TRANSITIONS",
@@ -51,4 +48,5 @@ __all__ = [
     "check_transition",
     "is_job_id",
     "new_job_id",
+    "wake_at",
 ]

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from chariots_core.errors import JobNotFound, StaleAttempt
+from chariots_core.jobs.changes import PROGRESS_EVENTS, FromNow, Guard, NewEvent, Plus, When
 from chariots_core.jobs.outcomes import Changes, Outcome, after_failure, again, finished_changes
-from chariots_core.jobs.record import JobError, JobRecord, Progress
+from chariots_core.jobs.record import JobError, JobRecord, Progress, check_text
 from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.jobs.store import FromNow, Guard, JobStore, NewEvent, Plus, When
+from chariots_core.jobs.store import JobStore
 
 # -- the way of an attempt
 
@@ -23,7 +24,11 @@ from chariots_core.jobs.store import FromNow, Guard, JobStore, NewEvent, Plus, W
 def claim_changes(*, worker: str, lease: float) -> Changes:
     """
     What a claim changes, for stores that find and claim in one step.
+
+    Raises:
+        ValueError: a worker's id that no store can keep.
     """
+    check_text("worker", worker)
     return {
         "reason": None,
         "attempt": Plus(1),
@@ -64,6 +69,9 @@ def renew(
     """
     Say that a running attempt lives, and how far it is.
 
+    The record has the newest progress; the job's events have the newest
+    `PROGRESS_EVENTS` of it and no more, however often an op reports.
+
     The record that comes back tells whether somebody wants it to end
     (``cancel_requested``).
 
@@ -74,7 +82,7 @@ def renew(
     event = None
     if progress is not None:
         changes["progress"] = progress
-        event = NewEvent(kind="progress", data=_facts(progress))
+        event = NewEvent(kind="progress", data=_facts(progress), keep=PROGRESS_EVENTS)
     return _own(record, store.compare_and_set(_mine(record), None, changes, event=event))
 
 

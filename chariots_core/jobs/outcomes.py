@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from chariots_core.jobs.changes import FromNow, Plus
 from chariots_core.jobs.record import JobError, JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.jobs.store import FromNow, Plus
 
 #: Seconds after which a job that is still queued is handed over again, at most.
 RESEND_CAP: Final = 300.0
@@ -71,9 +71,13 @@ def again(record: JobRecord, delay: float) -> Outcome:
     """
     What becomes of a running job that is to be started again after *delay* seconds.
 
-    Its time in the queue begins anew.
+    Its time in the queue begins anew, and nothing that an attempt shows of
+    itself is left of the one before.
     """
     changes: Changes = {
+        "worker": None,
+        "started_at": None,
+        "progress": None,
         "lease_until": None,
         "queue_expires_at": (
             None if record.queue_timeout is None else FromNow(delay + record.queue_timeout)

@@ -52,14 +52,32 @@ def check_job_id(job_id: object) -> str:
     )
 
 
+def is_storable(text: str) -> bool:
+    """
+    Whether every store can keep *text*: it has no NUL and no lone surrogate.
+    """
+    return "\x00" not in text and (text.isascii() or _is_unicode(text))
+
+
+def check_text(name: str, text: str) -> None:
+    """
+    Return if every store can keep *text*.
+
+    Raises:
+        ValueError: it cannot; the message says *name*.
+    """
+    if not is_storable(text):
+        raise ValueError(
+            f"{name} has a character that no store can keep: leave out NUL and lone surrogates"
+        )
+
+
 def storable_text(_instance: object, field: Any, value: Any) -> None:
     """
-    A validator: text that every store can keep.
+    A validator: text that every store can keep, or ``None``.
     """
-    if value is not None and ("\x00" in value or not _is_unicode(value)):
-        raise ValueError(
-            f"{field.name} has a character that no store can keep: leave out NUL and lone surrogates"
-        )
+    if value is not None:
+        check_text(field.name, value)
 
 
 def _is_unicode(text: str) -> bool:
@@ -178,7 +196,9 @@ class JobRecord:
         error: what went wrong, once the job has failed or is being retried.
         attempt: which start this is; 0 before the first.
         token: the fencing token: a commit must name the newest one.
-        worker: the id of the worker that runs or ran it.
+        progress: how far the attempt is, or was when the job ended; like
+            *worker* and *started_at*, ``None`` while it waits for an attempt.
+        worker: the id of the worker that runs it, or ran it last before it ended.
         lease_until: until when a running attempt is believed to be alive.
         generation: how many times it was handed to the queue; 0 for a scheduled
             job whose time has not come.
@@ -299,12 +319,12 @@ class WorkerRecord:
         seen_at: when it was last seen, by the store's clock.
     """
 
-    id: str
-    backend: str
+    id: str = attrs.field(validator=storable_text)
+    backend: str = attrs.field(validator=storable_text)
     queues: tuple[str, ...] = ("default",)
-    host: str = ""
+    host: str = attrs.field(default="", validator=storable_text)
     pid: int = 0
-    state: str = "idle"
-    job_id: str | None = None
+    state: str = attrs.field(default="idle", validator=storable_text)
+    job_id: str | None = attrs.field(default=None, validator=storable_text)
     started_at: datetime | None = None
     seen_at: datetime | None = None

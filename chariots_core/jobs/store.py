@@ -11,90 +11,41 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from enum import Enum
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import attrs
 
+from chariots_core.jobs.changes import (
+    CHANGEABLE,
+    FromNow,
+    Guard,
+    NewEvent,
+    Plus,
+    When,
+)
 from chariots_core.jobs.record import (
     JobEvent,
     JobRecord,
     NewJob,
     WorkerRecord,
+    check_text,
     storable_text,
 )
 from chariots_core.jobs.status import JobStatus, check_transition
 
-
-@attrs.frozen
-class FromNow:
-    """
-    A time that the store sets by its own clock: now, plus *seconds*.
-    """
-
-    seconds: float = 0.0
-
-
-@attrs.frozen
-class Plus:
-    """
-    A counter that the store raises (or lowers) by *n* as it writes.
-    """
-
-    n: int = 1
-
-
-class When(Enum):
-    """
-    A condition of time that must hold as the store writes, by its own clock.
-    """
-
-    #: the time in the queue has not ended
-    startable = "startable"
-    #: a running attempt's lease has run out
-    lease_expired = "lease_expired"
-    #: a deferred job's time has come
-    due = "due"
-    #: a queued job was handed over too long ago
-    resend_due = "resend_due"
-    #: the time in the queue has ended
-    queue_expired = "queue_expired"
-    #: done, with a manifest that is not marked as published
-    unpublished = "unpublished"
-
-
-@attrs.frozen(kw_only=True)
-class Guard:
-    """
-    What must be so for a change to be made.
-
-    Attributes:
-        job_id: the job.
-        status: its status.
-        attempt: its attempt, if that matters.
-        token: its fencing token, if that matters.
-        generation: its dispatch generation, if that matters.
-        cancel_requested: whether somebody has asked for its end, if that matters.
-        when: a condition of time, if one matters.
-    """
-
-    job_id: str
-    status: JobStatus
-    attempt: int | None = None
-    token: int | None = None
-    generation: int | None = None
-    cancel_requested: bool | None = None
-    when: When | None = None
-
-
-@attrs.frozen(kw_only=True)
-class NewEvent:
-    """
-    An event to be written together with a change; see `JobEvent`.
-    """
-
-    kind: str
-    data: Mapping[str, Any] = attrs.field(factory=dict)
+__all__ = [
+    "CHANGEABLE",
+    "Created",
+    "FromNow",
+    "Guard",
+    "IdempotencyKey",
+    "JobQuery",
+    "JobStore",
+    "NewEvent",
+    "Plus",
+    "QueueJobStore",
+    "When",
+]
 
 
 @attrs.frozen(kw_only=True)
@@ -130,6 +81,8 @@ class JobQuery:
     """
     Which jobs to list: newest first.
 
+    A text that no job can have, because no store could keep it, matches none.
+
     Attributes:
         status: only this status.
         pipeline: only this pipeline.
@@ -145,34 +98,6 @@ class JobQuery:
     since: datetime | None = None
     before_seq: int | None = None
     limit: int = 50
-
-
-#: The fields of a record that a change may set.
-CHANGEABLE: Final = frozenset(
-    {
-        "reason",
-        "value_json",
-        "value_ref",
-        "versions",
-        "error",
-        "attempt",
-        "progress",
-        "worker",
-        "token",
-        "lease_until",
-        "generation",
-        "resend_at",
-        "due_at",
-        "queue_expires_at",
-        "queued_at",
-        "started_at",
-        "finished_at",
-        "expires_at",
-        "cancel_requested",
-        "manifest_json",
-        "published_at",
-    }
-)
 
 
 class JobStore(ABC):
@@ -199,8 +124,17 @@ class JobStore(ABC):
         """
         Write a new job: ``queued``, or ``deferred`` (`Reason.SCHEDULED`) if it has a delay.
 
-        One atomic step, together with its first event. An id or an idempotency
-        key that exists already, with the same request, returns the earlier job.
+        One atomic step, together with its first event; how a record begins is
+        `chariots_core.jobs.creation.first_fields`. An id or an idempotency key
+        that exists already, with the same request, returns the earlier job. Two
+        requests under one key are the same if their digests are, two under one
+        id if `chariots_core.jobs.creation.is_same_request` says so.
+
+        A job that never started and certainly was not handed over (``failed``,
+        `Reason.NOT_SUBMITTED`) holds its names no longer, for its caller was
+        told to ask again: a new job takes over its key, while the failed one
+        stays readable under its id; a new job of its id replaces it, events
+        included. The same goes for a job whose time is over.
 
         Raises:
             IdempotencyMismatch: the id or the key exists with another request.
@@ -241,11 +175,15 @@ class JobStore(ABC):
 
         Raises:
             InvalidTransition: *status* may not follow the guard's.
-            ValueError: a field that cannot be changed.
+            ValueError: a field that cannot be changed, or a text that no store
+                can keep.
         """
         changes = dict(changes or {})
         if unknown := sorted(changes.keys() - CHANGEABLE):
             raise ValueError(f"fields {unknown} of job {guard.job_id!r} cannot be changed")
+        for name, value in changes.items():
+            if type(value) is str:
+                check_text(name, value)
         if status is not None and status is not guard.status:
             check_transition(guard.status, status, job_id=guard.job_id)
             event = event or NewEvent(kind="state")
@@ -264,7 +202,7 @@ class JobStore(ABC):
     ) -> JobRecord | None:
         """
         Do what `compare_and_set` promises; the arguments are checked, and
-        *events* are to be written in their order.
+        *events* are to be written in their order; see `NewEvent.keep`.
         """
 
     @abstractmethod
@@ -284,16 +222,26 @@ class JobStore(ABC):
     @abstractmethod
     def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
         """
-        The jobs, or the one job, for which a condition of `When` other than
-        ``startable`` holds.
+        The jobs, or the one job, whose time has come: `wake_at` of their record
+        (`chariots_core.jobs.waking`) is not after the store's clock. The one
+        that has waited longest for it comes first.
+
+        It is not quite the list of jobs for which a condition of `When` holds:
+        ``unpublished`` holds at once and all the time, but the job is due when
+        the next try to publish it is.
+
+        Records come without inputs and results.
         """
 
     @abstractmethod
     def expire(self, *, limit: int = 1000) -> int:
         """
-        Forget final jobs whose time is over, and their events; return how many.
+        Forget final jobs whose time is over, and their events; return how many
+        jobs that were.
 
-        A job whose manifest is unpublished is kept.
+        A job whose manifest is unpublished is kept. Workers that have not been
+        believed to be alive for an hour are forgotten, too, whether or not
+        there is a job to forget.
         """
 
     @abstractmethod
@@ -307,7 +255,7 @@ class JobStore(ABC):
     @abstractmethod
     def append_event(self, job_id: str, event: NewEvent) -> JobEvent:
         """
-        Write one event of a job that exists.
+        Write one event of a job that exists; see `NewEvent.keep`.
 
         Raises:
             JobNotFound: it does not.

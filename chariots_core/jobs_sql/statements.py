@@ -16,7 +16,9 @@ from typing import Any, Final
 
 import attrs
 
-from chariots_core.jobs.store import FromNow, Guard, JobQuery, Plus, When
+from chariots_core.jobs.changes import FromNow, Guard, Plus, When
+from chariots_core.jobs.creation import ASKED
+from chariots_core.jobs.store import JobQuery
 from chariots_core.jobs_sql.rows import EVENT_COLUMNS, JOB_COLUMNS, WORKER_COLUMNS, to_column
 
 _ALL: Final = ", ".join(JOB_COLUMNS)
@@ -29,6 +31,8 @@ _KNOWN: Final = (
     "(expires_at IS NULL OR expires_at > {now}"
     " OR (status = 'done' AND manifest_json IS NOT NULL AND published_at IS NULL))"
 )
+#: A job that stands in no other's way; see `JobStore.create`.
+_GONE: Final = f"(NOT {_KNOWN} OR (status = 'failed' AND reason = 'not_submitted' AND token = 0))"
 _WHEN: Final = {
     When.startable: "(queue_expires_at IS NULL OR queue_expires_at > {now})",
     When.lease_expired: "lease_until <= {now}",
@@ -68,7 +72,7 @@ class Statements:
         self._changes: dict[object, str] = {}
         self._claims: dict[int, str] = {}
         self._heads: dict[int, str] = {}
-        self._events: dict[tuple[str, int], str] = {}
+        self._events: dict[tuple[str, tuple[bool, ...]], str] = {}
         known = _KNOWN.format(now=clock)
         mine = "FROM chariots_jobs WHERE app = :app"
         self.now = self.ready(f"SELECT {clock}")
@@ -78,9 +82,12 @@ class Statements:
             " AND (id = :id OR idempotency_key = :key)"
             " ORDER BY coalesce(idempotency_key = :key, FALSE) DESC"
         )
-        self.forget_twin = self.ready(
-            f"DELETE {mine} AND (id = :id OR idempotency_key = :key) AND NOT {known}"
+        gone = _GONE.format(now=clock)
+        self.free_key = self.ready(
+            "UPDATE chariots_jobs SET idempotency_key = NULL, idempotency_digest = NULL"
+            f" WHERE app = :app AND idempotency_key = :key AND {gone}"
         )
+        self.free_id = self.ready(f"DELETE {mine} AND id = :id AND {gone} RETURNING id")
         self.create = self.ready(_creation(clock))
         self.counts = self.ready(
             f"SELECT status, count(*) {mine}"
@@ -89,12 +96,12 @@ class Statements:
         due = f"SELECT {_WITHOUT_PAYLOADS} {mine} AND wake_at <= {moment}"
         self.due = self.ready(f"{due} ORDER BY wake_at LIMIT :limit")
         self.due_one = self.ready(f"{due} AND id = :id")
-        gone = f"FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock} - 3600.0"
+        dead = f"FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock} - 3600.0"
         # In order, so that PostgreSQL takes the index: it cannot guess how few there are.
         self.any_expired = self.ready(
             f"SELECT * FROM (SELECT 1 {mine} AND expires_at <= {moment} AND NOT {known}"
             f" ORDER BY expires_at LIMIT 1) AS jobs"
-            f" UNION ALL SELECT * FROM (SELECT 1 {gone} LIMIT 1) AS workers"
+            f" UNION ALL SELECT * FROM (SELECT 1 {dead} LIMIT 1) AS workers"
         )
         self.expired = self.ready(
             f"SELECT seq, id {mine} AND expires_at <= {moment} AND NOT {known}"
@@ -104,7 +111,7 @@ class Statements:
         self.forget_events = self.ready(
             "DELETE FROM chariots_job_events WHERE app = :app AND job_id = :id"
         )
-        self.forget_workers = self.ready(f"DELETE {gone}")
+        self.forget_workers = self.ready(f"DELETE {dead}")
         self.append_event = self.ready(
             "INSERT INTO chariots_job_events (app, job_id, at, kind, status, reason, attempt, data)"
             f" SELECT app, id, {clock}, :kind, status, reason, attempt, :data {mine} AND id = :id"
@@ -113,6 +120,11 @@ class Statements:
         self.event = self.ready(
             "INSERT INTO chariots_job_events (app, job_id, at, kind, status, reason, attempt, data)"
             f" VALUES (:app, :job_id, {clock}, :kind, :status, :reason, :attempt, :data)"
+        )
+        # Before one more is written, so that one less may stay.
+        self.make_room = self.ready(
+            "DELETE FROM chariots_job_events WHERE app = :app AND job_id = :job_id"
+            f" AND kind = :kind AND seq <= ({_superfluous('job_id', 'kind', 'beyond')})"
         )
         self.events = self.ready(
             f"SELECT {_EVENT} FROM chariots_job_events WHERE app = :app AND job_id = :id"
@@ -218,22 +230,26 @@ class Statements:
 
     # -- one statement for a change and its events
 
-    def with_events(self, text: str, n_events: int) -> str:
+    def with_events(self, text: str, bounded: tuple[bool, ...]) -> str:
         """
-        A change that also writes its events, for PostgreSQL: one round trip.
+        A change under a guard that also writes its events, for PostgreSQL: one
+        round trip. *bounded* says of each event whether older ones make room for it.
         """
-        key = (text, n_events)
+        key = (text, bounded)
         made = self._events.get(key)
         if made is None:
-            values = ", ".join(f"({n}, :kind_{n}, :data_{n})" for n in range(n_events))
-            written = self.ready(
+            values = ", ".join(f"({n}, :kind_{n}, :data_{n})" for n in range(len(bounded)))
+            written = (
                 "INSERT INTO chariots_job_events"
                 " (app, job_id, at, kind, status, reason, attempt, data)"
                 f" SELECT c.app, c.id, {self._clock}, e.kind, c.status, c.reason, c.attempt, e.data"
                 f" FROM changed AS c CROSS JOIN (VALUES {values}) AS e (n, kind, data)"
                 " ORDER BY e.n"
             )
-            made = f"WITH changed AS ({text}), told AS ({written}) SELECT {_ALL} FROM changed"
+            parts = [f"told AS ({written})"]
+            parts += [f"less_{n} AS ({_room(n)})" for n, is_bound in enumerate(bounded) if is_bound]
+            rest = self.ready(", ".join(parts))
+            made = f"WITH changed AS ({text}), {rest} SELECT {_ALL} FROM changed"
             self._events[key] = made
         return made
 
@@ -284,36 +300,36 @@ def _where_from(app: str, backend: str, queues: tuple[str, ...]) -> Parameters:
     }
 
 
+def _superfluous(job_id: str, kind: str, beyond: str) -> str:
+    """
+    The newest event of a kind that has to make room.
+    """
+    return (
+        f"SELECT seq FROM chariots_job_events WHERE app = :app AND job_id = :{job_id}"
+        f" AND kind = :{kind} ORDER BY seq DESC LIMIT 1 OFFSET :{beyond}"
+    )
+
+
+def _room(n: int) -> str:
+    return (
+        "DELETE FROM chariots_job_events AS e USING changed AS c"
+        f" WHERE e.app = c.app AND e.job_id = c.id AND e.kind = :kind_{n}"
+        f" AND e.seq <= ({_superfluous('g_id', f'kind_{n}', f'beyond_{n}')})"
+    )
+
+
 def _creation(clock: str) -> str:
     # A time that a job does not have is the clock plus NULL.
+    times = ("queued_at", "due_at", "resend_at", "queue_expires_at")
     values = {
-        "app": ":app",
-        "id": ":id",
-        "pipeline": ":pipeline",
-        "backend": ":backend",
-        "queue": ":queue",
-        "status": ":status",
-        "reason": ":reason",
-        "priority": ":priority",
-        "attempt": "0",
-        "max_attempts": ":max_attempts",
-        "token": "0",
-        "generation": ":generation",
-        "cancel_requested": "FALSE",
-        "timeout": ":timeout",
-        "retry_delay": ":retry_delay",
-        "queue_timeout": ":queue_timeout",
-        "resend_after": ":resend_after",
-        "result_ttl": ":result_ttl",
-        "created_at": clock,
-        "queued_at": f"{clock} + :queued_in",
-        "due_at": f"{clock} + :due_in",
-        "resend_at": f"{clock} + :resend_in",
-        "queue_expires_at": f"{clock} + :queue_expires_in",
+        **{name: f":{name}" for name in ("app", "status", "reason", "generation", *ASKED)},
         "idempotency_key": ":key",
         "idempotency_digest": ":digest",
-        "input_ref": ":input_ref",
-        "input_json": ":input_json",
+        "attempt": "0",
+        "token": "0",
+        "cancel_requested": "FALSE",
+        "created_at": clock,
+        **{name: f"{clock} + :{name}" for name in times},
     }
     return (
         f"INSERT INTO chariots_jobs ({', '.join(values)}) VALUES ({', '.join(values.values())})"

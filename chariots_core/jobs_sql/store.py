@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from operator import attrgetter
+from typing import Any, ClassVar, Final
 
-from chariots_core.errors import IdempotencyMismatch, JobNotFound
+from chariots_core.errors import JobNotFound
+from chariots_core.jobs.changes import FromNow, Guard, NewEvent
+from chariots_core.jobs.creation import ASKED, first_fields, is_same_request, mismatch
 from chariots_core.jobs.lifecycle import claim_changes
 from chariots_core.jobs.record import (
     JobEvent,
@@ -18,20 +20,18 @@ from chariots_core.jobs.record import (
     WorkerRecord,
     check_job_id,
     is_job_id,
+    is_storable,
 )
-from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.jobs.store import (
-    Created,
-    Guard,
-    IdempotencyKey,
-    JobQuery,
-    NewEvent,
-    QueueJobStore,
-)
+from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, QueueJobStore
 from chariots_core.jobs_sql import rows
 from chariots_core.jobs_sql.schema import SCHEMA
 from chariots_core.jobs_sql.statements import Change, Statements
+from chariots_core.jobs_sql.transactions import Row, Transactions
 from chariots_core.sql import CLOCKS, Database
+
+_asked: Final = attrgetter(*ASKED)
+_CREATED: Final = (NewEvent(kind="state"),)
 
 
 class SqlJobStore(QueueJobStore):
@@ -55,8 +55,8 @@ class SqlJobStore(QueueJobStore):
     def __init__(self, url: str, *, app: str) -> None:
         super().__init__(app=app)
         self._database = Database(url, kind="job store", schema=SCHEMA)
-        self._sqlite = self._database.dialect == "sqlite"
         self._statements = Statements(self._database.dialect, self._clock())
+        self._transactions = Transactions(self._database, self._statements, app=app)
         self._was_idle = False
 
     def __repr__(self) -> str:
@@ -68,19 +68,30 @@ class SqlJobStore(QueueJobStore):
     # -- jobs
 
     def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
-        parameters = _new_row(self.app, job, idempotency)
-        statements = self._statements
+        change = Change(self._statements.create, _new_row(self.app, job, idempotency))
         while True:
             # A caller sees the key of another that is still being written only
             # after that one has committed, so the second look finds it.
-            written = self._write(Change(statements.create, parameters), (NewEvent(kind="state"),))
+            written = self._transactions.write(change, _CREATED)
             if written is not None:
-                return Created(record=written)
-            with self._database.cursor() as cursor:
-                cursor.execute(statements.forget_twin, parameters)
-                twin = cursor.execute(statements.twin, parameters).fetchone()
+                return Created(record=rows.job_from(written))
+            twin = self._twin(change.parameters)
             if twin is not None:
                 return _replayed(twin, job, idempotency)
+
+    def _twin(self, names: Mapping[str, Any]) -> Row | None:
+        """
+        The job that has the id or the key of a new one, after those that are in
+        nobody's way were put aside.
+        """
+        statements = self._statements
+        with self._transactions.several() as cursor:
+            replaced = cursor.execute(statements.free_id, names).fetchall()
+            for _ in replaced:
+                cursor.execute(statements.forget_events, names)
+            cursor.execute(statements.free_key, names)
+            twin: Row | None = cursor.execute(statements.twin, names).fetchone()
+        return twin
 
     def get(self, job_id: str) -> JobRecord:
         check_job_id(job_id)
@@ -100,53 +111,56 @@ class SqlJobStore(QueueJobStore):
     ) -> JobRecord | None:
         if not is_job_id(guard.job_id):
             return None
-        return self._write(
-            self._statements.change(self.app, guard, status.value, changes), tuple(events)
-        )
+        change = self._statements.change(self.app, guard, status.value, changes)
+        return _record(self._transactions.write(change, events))
 
     def claim_next(
         self, *, backend: str, queues: Sequence[str], worker: str, lease: float
     ) -> JobRecord | None:
-        names = tuple(queues)
+        names = tuple(filter(is_storable, queues)) if is_storable(backend) else ()
         if not names or (self._was_idle and not self._any_startable(backend, names)):
             return None
         change = self._statements.claim_next(
             self.app, backend, names, claim_changes(worker=worker, lease=lease)
         )
-        record = self._write(change, (NewEvent(kind="state"),))
+        record = _record(self._transactions.write(change, (NewEvent(kind="state"),)))
         self._was_idle = record is None
         return record
 
     def _any_startable(self, backend: str, queues: tuple[str, ...]) -> bool:
         # An idle worker reads, and takes no lock that a busy one may want.
         text, parameters = self._statements.any_startable(self.app, backend, queues)
-        return bool(self._read(text, parameters))
+        return bool(self._transactions.read(text, parameters))
 
     def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
-        return [
-            rows.job_from(row) for row in self._read(*self._statements.listing(self.app, query))
-        ]
+        if not all(map(is_storable, filter(None, (query.pipeline, query.backend)))):
+            return []
+        found = self._transactions.read(*self._statements.listing(self.app, query))
+        return [rows.job_from(row) for row in found]
 
     def counts(self) -> Mapping[JobStatus, int]:
-        found = dict(self._read(self._statements.counts, {"app": self.app}))
+        counted = self._transactions.read(self._statements.counts, {"app": self.app})
+        found = {row[0]: row[1] for row in counted}
         return {status: found.get(status.value, 0) for status in JobStatus if not status.is_final}
 
     # -- what time has made due
 
     def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
         if job_id is None:
-            found = self._read(self._statements.due, {"app": self.app, "limit": limit})
+            found = self._transactions.read(self._statements.due, {"app": self.app, "limit": limit})
         elif is_job_id(job_id):
-            found = self._read(self._statements.due_one, {"app": self.app, "id": job_id})
+            found = self._transactions.read(
+                self._statements.due_one, {"app": self.app, "id": job_id}
+            )
         else:
             found = []
         return [rows.job_from(row) for row in found]
 
     def expire(self, *, limit: int = 1000) -> int:
         statements, app = self._statements, self.app
-        if not self._read(statements.any_expired, {"app": app}):
+        if not self._transactions.read(statements.any_expired, {"app": app}):
             return 0
-        with self._writing() as cursor:
+        with self._transactions.several() as cursor:
             cursor.execute(statements.expired, {"app": app, "limit": limit})
             found = cursor.fetchall()
             cursor.executemany(statements.forget, [{"seq": seq} for seq, _ in found])
@@ -157,7 +171,7 @@ class SqlJobStore(QueueJobStore):
         return len(found)
 
     def now(self) -> datetime:
-        return datetime.fromtimestamp(self._read(self._statements.now, {})[0][0], UTC)
+        return datetime.fromtimestamp(self._transactions.read(self._statements.now, {})[0][0], UTC)
 
     # -- events
 
@@ -169,9 +183,13 @@ class SqlJobStore(QueueJobStore):
             "kind": event.kind,
             "data": rows.to_column(event.data),
         }
-        with self._database.cursor() as cursor:
-            cursor.execute(self._statements.append_event, parameters)
-            found = cursor.fetchall()
+        if event.keep is None:
+            found = self._transactions.read(self._statements.append_event, parameters)
+        else:
+            with self._transactions.several() as cursor:
+                self._transactions.make_room(cursor, job_id, event)
+                cursor.execute(self._statements.append_event, parameters)
+                found = cursor.fetchall()
         if not found:
             raise _unknown(job_id)
         return rows.event_from(found[0])
@@ -180,7 +198,10 @@ class SqlJobStore(QueueJobStore):
         if not is_job_id(job_id):
             return []
         parameters = {"app": self.app, "id": job_id, "after": after, "limit": limit}
-        return [rows.event_from(row) for row in self._read(self._statements.events, parameters)]
+        return [
+            rows.event_from(row)
+            for row in self._transactions.read(self._statements.events, parameters)
+        ]
 
     # -- workers
 
@@ -200,11 +221,13 @@ class SqlJobStore(QueueJobStore):
             cursor.execute(self._statements.beat, parameters)
 
     def remove_worker(self, worker_id: str) -> None:
+        if not is_storable(worker_id):
+            return
         with self._database.cursor() as cursor:
             cursor.execute(self._statements.remove_worker, {"app": self.app, "id": worker_id})
 
     def workers(self) -> Sequence[WorkerRecord]:
-        found = self._read(self._statements.workers, {"app": self.app})
+        found = self._transactions.read(self._statements.workers, {"app": self.app})
         return [rows.worker_from(row) for row in found]
 
     # -- the store itself
@@ -215,135 +238,35 @@ class SqlJobStore(QueueJobStore):
     def close(self) -> None:
         self._database.close()
 
-    # -- transactions
-
-    def _read(self, text: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-        with self._database.cursor() as cursor:
-            cursor.execute(text, parameters)
-            found: list[tuple[Any, ...]] = cursor.fetchall()
-            return found
-
-    @contextmanager
-    def _writing(self) -> Iterator[Any]:
-        """
-        A transaction of several statements.
-        """
-        with self._database.cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE" if self._sqlite else "BEGIN")
-            try:
-                yield cursor
-            except BaseException:
-                cursor.execute("ROLLBACK")
-                raise
-            cursor.execute("COMMIT")
-
-    def _write(self, change: Change, events: tuple[NewEvent, ...]) -> JobRecord | None:
-        """
-        Make a change of one job and write its events, in one transaction.
-        """
-        row = self._write_sqlite(change, events) if self._sqlite else self._write_pg(change, events)
-        return None if row is None else rows.job_from(row)
-
-    def _write_pg(self, change: Change, events: tuple[NewEvent, ...]) -> Sequence[Any] | None:
-        text, parameters = change.text, change.parameters
-        if events:
-            text = self._statements.with_events(text, len(events))
-            for n, event in enumerate(events):
-                parameters = parameters | {
-                    f"kind_{n}": event.kind,
-                    f"data_{n}": rows.to_column(event.data),
-                }
-        with self._database.cursor() as cursor:
-            row: Sequence[Any] | None = cursor.execute(text, parameters).fetchone()
-            return row
-
-    def _write_sqlite(self, change: Change, events: tuple[NewEvent, ...]) -> Sequence[Any] | None:
-        with self._database.cursor() as cursor:
-            cursor.execute("BEGIN IMMEDIATE")
-            found = cursor.execute(change.text, change.parameters).fetchall()
-            if not found:
-                cursor.execute("ROLLBACK")
-                return None
-            row: Sequence[Any] = found[0]
-            for event in events:
-                cursor.execute(self._statements.event, self._event_row(row, event))
-            cursor.execute("COMMIT")
-            return row
-
-    def _event_row(self, row: Sequence[Any], event: NewEvent) -> dict[str, Any]:
-        return {
-            "app": self.app,
-            "job_id": row[0],
-            "kind": event.kind,
-            "status": row[6],
-            "reason": row[7],
-            "attempt": row[8],
-            "data": rows.to_column(event.data),
-        }
-
 
 def _new_row(app: str, job: NewJob, idempotency: IdempotencyKey | None) -> dict[str, Any]:
-    waits = job.delay > 0
-    return {
-        "app": app,
-        "id": job.id,
-        "pipeline": job.pipeline,
-        "backend": job.backend,
-        "queue": job.queue,
-        "status": "deferred" if waits else "queued",
-        "reason": Reason.SCHEDULED if waits else None,
-        "priority": job.priority,
-        "max_attempts": job.max_attempts,
-        "generation": 0 if waits else 1,
-        "timeout": job.timeout,
-        "retry_delay": float(job.retry_delay),
-        "queue_timeout": job.queue_timeout,
-        "resend_after": job.resend_after,
-        "result_ttl": float(job.result_ttl),
-        "queued_in": None if waits else 0.0,
-        "due_in": job.delay if waits else None,
-        "resend_in": None if waits else job.resend_after,
-        "queue_expires_in": None if job.queue_timeout is None else job.delay + job.queue_timeout,
-        "key": idempotency.key if idempotency else None,
-        "digest": idempotency.digest if idempotency else None,
-        "input_ref": job.input_ref,
-        "input_json": job.input_json,
-    }
+    """
+    The parameters of a creation; a time is given as seconds from now.
+    """
+    row: dict[str, Any] = dict(zip(ASKED, _asked(job), strict=True))
+    for name, value in first_fields(job).items():
+        row[name] = value.seconds if type(value) is FromNow else value
+    row["app"] = app
+    row["status"] = row["status"].value
+    row["key"] = idempotency.key if idempotency else None
+    row["digest"] = idempotency.digest if idempotency else None
+    return row
 
 
-def _replayed(twin: Sequence[Any], job: NewJob, idempotency: IdempotencyKey | None) -> Created:
+def _replayed(twin: Row, job: NewJob, idempotency: IdempotencyKey | None) -> Created:
     key, digest = twin[0], twin[1]
     record = rows.job_from(twin[2:])
     if idempotency is not None and key == idempotency.key:
         same, named = digest == idempotency.digest, f"idempotency key {key!r}"
     else:
-        same, named = _is_same_request(record, job), f"job id {job.id!r}"
-    if same:
-        return Created(record=record, replayed=True)
-    raise IdempotencyMismatch(
-        f"the {named} was used for another request: use a new one for a new request",
-        job_id=record.id,
-    )
+        same, named = is_same_request(record, job), f"job id {job.id!r}"
+    if not same:
+        raise mismatch(record, named)
+    return Created(record=record, replayed=True)
 
 
-def _is_same_request(record: JobRecord, job: NewJob) -> bool:
-    return all(
-        getattr(record, name) == getattr(job, name)
-        for name in (
-            "id",
-            "pipeline",
-            "backend",
-            "queue",
-            "input_json",
-            "input_ref",
-            "priority",
-            "max_attempts",
-            "retry_delay",
-            "timeout",
-            "queue_timeout",
-            "result_ttl",
-        )
-    )
+def _record(row: Row | None) -> JobRecord | None:
+    return None if row is None else rows.job_from(row)
 
 
 def _unknown(job_id: str) -> JobNotFound:

@@ -86,6 +86,13 @@ class ModelJob:
     def is_forgotten(self, now: int) -> bool:
         return self.status.is_final and _past(self.expires, now) and not self.is_unpublished
 
+    @property
+    def is_nameless(self) -> bool:
+        """
+        Whether its id and its key are free for another job.
+        """
+        return (self.status, self.reason, self.token) == (FAILED, Reason.NOT_SUBMITTED, 0)
+
     def is_due(self, now: int) -> bool:
         """
         Whether a tick has to look at it.

@@ -37,6 +37,7 @@ from chariots_core.jobs import (
     Reason,
     check_transition,
     lifecycle,
+    wake_at,
 )
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.testing.job_store_contract.harness import together
@@ -103,8 +104,10 @@ class Story(RuleBasedStateMachine):
         digest = data.draw(st.sampled_from("xy"))
         idempotency = IdempotencyKey(key=key, digest=digest)
         earlier = self.keys.get(key)
-        if earlier is not None and self.jobs[earlier[0]].is_forgotten(self.now):
-            earlier = None
+        if earlier is not None:
+            owner = self.jobs[earlier[0]]
+            if owner.is_forgotten(self.now) or owner.is_nameless:
+                earlier = None
         if earlier is None:
             assert not self.store.create(job, idempotency=idempotency).replayed
             self.jobs[job.id] = ModelJob(asked=job, now=self.now)
@@ -120,7 +123,13 @@ class Story(RuleBasedStateMachine):
     @rule(data=st.data())
     def submit_again(self, data: st.DataObject) -> None:
         job = data.draw(st.sampled_from(self.known()))
-        assert self.handles[1].create(job.asked).replayed
+        created = self.handles[1].create(job.asked)
+        assert created.replayed is not job.is_nameless
+        if not created.replayed:
+            job_id = created.record.id
+            self.keys = {key: owner for key, owner in self.keys.items() if owner[0] != job_id}
+            del self.jobs[job_id]
+            self.jobs[job_id] = ModelJob(asked=job.asked, now=self.now)
 
     @precondition(lambda self: self.known())
     @rule(data=st.data())
@@ -284,6 +293,8 @@ class Story(RuleBasedStateMachine):
             assert job.facts == {name: getattr(record, name) for name in job.facts}
             assert record.attempt <= record.max_attempts
             assert job.commits == int(record.status is JobStatus.done)
+            if record.status in (JobStatus.queued, JobStatus.deferred):
+                assert (None, None) == (record.worker, record.started_at)
 
     @invariant()
     def events_agree(self) -> None:
@@ -306,8 +317,12 @@ class Story(RuleBasedStateMachine):
         assert [job.asked.id for job in reversed(known)] == [record.id for record in listed]
         unfinished = Counter(job.status for job in known if not job.status.is_final)
         assert unfinished == Counter(dict(self.store.counts()))
-        due = {job.asked.id for job in known if job.is_due(self.now)}
-        assert due == {record.id for record in self.store.due(limit=1000)}
+        due = self.store.due(limit=1000)
+        assert {job.asked.id for job in known if job.is_due(self.now)} == {
+            record.id for record in due
+        }
+        waited = [wake_at(record) or record.created_at for record in due]
+        assert sorted(waited) == waited
 
     # -- parts
 

@@ -12,7 +12,7 @@ from collections import Counter
 import pytest
 
 from chariots_core.errors import StaleAttempt
-from chariots_core.jobs.lifecycle import claim, complete, fail, request_cancel
+from chariots_core.jobs.lifecycle import claim, complete, fail, not_submitted, request_cancel
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import TRANSITIONS, JobStatus
 from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, JobStore, NewEvent
@@ -84,6 +84,23 @@ class ConcurrencyContract(StoreTests):
             assert 1 == [answer.replayed for answer in answers].count(False)
             assert 1 == len({answer.record.id for answer in answers})
         assert 5 == len(handles[0].list_jobs(JobQuery()))
+
+    def test_one_creation_under_a_free_key(self, handles: list[JobStore]) -> None:
+        """
+        Of many that submit again what was not submitted, one creates the job.
+        """
+        for number in range(5):
+            key = IdempotencyKey(key=f"k{number}", digest="d")
+            first = handles[0].create(new_job(), idempotency=key).record
+            not_submitted(handles[0], first)
+
+            def act(n: int, key: IdempotencyKey = key, first_id: str = first.id) -> Created:
+                job = new_job(id=first_id) if n % 2 else new_job()
+                return handles[n].create(job, idempotency=key)
+
+            answers = together(_N, act)
+            assert 1 == [answer.replayed for answer in answers].count(False)
+            assert 1 == len({answer.record.id for answer in answers})
 
     def test_one_commit(self, handles: list[JobStore]) -> None:
         """

@@ -10,13 +10,10 @@ from typing import Any
 import pytest
 
 from chariots_core.errors import IdempotencyMismatch
-from chariots_core.jobs.lifecycle import claim, request_cancel
+from chariots_core.jobs.lifecycle import claim, fail, not_submitted, request_cancel
+from chariots_core.jobs.record import JobError
 from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.jobs.store import (
-    IdempotencyKey,
-    JobQuery,
-    JobStore,
-)
+from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
 from chariots_core.testing.job_store_contract.harness import (
     StoreHarness,
     StoreTests,
@@ -144,7 +141,20 @@ class CreationContract(StoreTests):
         assert running == store.create(job).record
 
     @pytest.mark.parametrize(
-        "other", [{"pipeline": "q"}, {"input_json": "[2]"}, {"priority": 1}, {"queue": "z"}]
+        "other",
+        [
+            {"pipeline": "q"},
+            {"input_json": "[2]"},
+            {"input_ref": "r"},
+            {"priority": 1},
+            {"queue": "z"},
+            {"max_attempts": 2},
+            {"retry_delay": 1.0},
+            {"timeout": 1.0},
+            {"queue_timeout": 1.0},
+            {"result_ttl": 1.0},
+        ],
+        ids=lambda other: next(iter(other)),
     )
     def test_same_id_for_another_request(self, store: JobStore, other: dict[str, Any]) -> None:
         """
@@ -155,6 +165,20 @@ class CreationContract(StoreTests):
         with pytest.raises(IdempotencyMismatch, match=record.id):
             store.create(new_job(id=record.id, **other))
         assert record == store.get(record.id)
+
+    @pytest.mark.parametrize(
+        "other",
+        [{"backend": "c"}, {"resend_after": 9.0}, {"delay": 9.0}],
+        ids=lambda other: next(iter(other)),
+    )
+    def test_same_id_from_another_deployment(self, store: JobStore, other: dict[str, Any]) -> None:
+        """
+        What a deployment decides, and when a job was to begin, make no other request.
+        """
+        record = queued(store)
+        again = store.create(new_job(id=record.id, **other))
+
+        assert (True, record) == (again.replayed, again.record)
 
     def test_equal_inputs_are_two_jobs(self, store: JobStore) -> None:
         """
@@ -193,3 +217,75 @@ class CreationContract(StoreTests):
         second = harness.open("other").create(new_job(), idempotency=key)
 
         assert (False, False) == (first.replayed, second.replayed)
+
+    # -- names that are free again
+
+    @pytest.mark.parametrize("digest", ["d", "e"], ids=["same request", "another request"])
+    def test_key_of_a_job_that_was_not_submitted(self, store: JobStore, digest: str) -> None:
+        """
+        (17) Whoever was told that a job was not submitted may ask again under its key.
+        """
+        first = store.create(new_job(), idempotency=IdempotencyKey(key="k", digest="d")).record
+        refused = not_submitted(store, first, JobError(type="BrokerUnavailable", message="down"))
+        key = IdempotencyKey(key="k", digest=digest)
+        second = store.create(new_job(), idempotency=key)
+        third = store.create(new_job(), idempotency=key)
+
+        assert (False, JobStatus.queued) == (second.replayed, second.record.status)
+        assert (True, second.record) == (third.replayed, third.record)
+        assert refused == store.get(first.id)
+        assert 2 == len(store.events(first.id))
+
+    def test_id_of_a_job_that_was_not_submitted(self, store: JobStore) -> None:
+        """
+        (17) Whoever was told that a job was not submitted may ask again under its id.
+        """
+        job = new_job()
+        not_submitted(store, store.create(job).record)
+        second = store.create(job)
+
+        assert (False, JobStatus.queued) == (second.replayed, second.record.status)
+        assert second.record == store.get(job.id)
+        assert [("state", JobStatus.queued, None, 0)] == told(store, job.id)
+        assert 1 == len(store.list_jobs(JobQuery()))
+        assert (True, second.record) == (store.create(job).replayed, store.create(job).record)
+
+    def test_id_and_key_of_two_jobs_that_were_not_submitted(self, store: JobStore) -> None:
+        """
+        A job may take its id from one that was not submitted, and its key from another.
+        """
+        key = IdempotencyKey(key="k", digest="d")
+        named, keyed = queued(store), store.create(new_job(), idempotency=key).record
+        for record in (named, keyed):
+            not_submitted(store, record)
+        again = store.create(new_job(id=named.id), idempotency=key)
+
+        assert (False, named.id) == (again.replayed, again.record.id)
+        assert {named.id, keyed.id} == {record.id for record in store.list_jobs(JobQuery())}
+
+    def test_name_of_a_job_that_failed_otherwise(self, store: JobStore) -> None:
+        """
+        A job that ran and failed keeps its id and its key: it was done once.
+        """
+        key = IdempotencyKey(key="k", digest="d")
+        job = new_job()
+        record = store.create(job, idempotency=key).record
+        running = claim(store, record.id, worker="w", lease=9.0)
+        assert running is not None
+        failed = fail(store, running, reason=Reason.USER_ERROR, retryable=False)
+
+        assert failed == store.create(job).record
+        assert failed == store.create(new_job(), idempotency=key).record
+
+    def test_events_of_a_job_whose_id_is_used_again(
+        self, harness: StoreHarness, store: JobStore
+    ) -> None:
+        """
+        A job with the id of a forgotten one does not show the other's events.
+        """
+        record = queued(store, result_ttl=1.0)
+        request_cancel(store, record.id)
+        harness.advance(2.0)
+        queued(store, id=record.id)
+
+        assert [("state", JobStatus.queued, None, 0)] == told(store, record.id)
