@@ -49,7 +49,12 @@ class Capabilities:
         worker_list: the workers that are alive can be named.
         queue_depth: the number of jobs that wait can be told.
         spawn: a worker can be started as a child of this process.
-        isolation: the ways in which its workers can run a job.
+        isolation: the ways in which its workers can run a job. In a
+            ``"thread"`` nothing is stopped from outside: a backend that knows
+            no other way can declare neither ``cancel_hard`` nor ``timeout_hard``.
+
+    Raises:
+        ValueError: what is declared cannot be kept.
     """
 
     cancel_queued: bool = False
@@ -72,12 +77,28 @@ class Capabilities:
         validator=attrs.validators.deep_iterable(attrs.validators.in_(ISOLATIONS)),
     )
 
+    def __attrs_post_init__(self) -> None:
+        if self.isolation == {"thread"} and (self.cancel_hard or self.timeout_hard):
+            raise ValueError(
+                "a job in a thread cannot be stopped: declare neither cancel_hard nor "
+                "timeout_hard, or another isolation beside 'thread'"
+            )
+
     def __or__(self, other: Capabilities) -> Capabilities:
         """
         What either of the two can do.
         """
         flags = {name: getattr(self, name) or getattr(other, name) for name in FLAGS}
         return Capabilities(**flags, isolation=self.isolation | other.isolation)
+
+    def without(self, *names: str) -> Capabilities:
+        """
+        The same but for some flags, or ways of isolation.
+        """
+        if unknown := set(names) - set(FLAGS) - ISOLATIONS:
+            raise ValueError(f"{sorted(unknown)} are no capabilities: give some of {FLAGS}")
+        flags = {name: getattr(self, name) and name not in names for name in FLAGS}
+        return Capabilities(**flags, isolation=self.isolation - set(names))
 
     def names(self) -> tuple[str, ...]:
         """
@@ -106,6 +127,21 @@ class Capabilities:
             capability=capability,
             job_id=job_id,
         )
+
+    def require_isolation(self, isolation: str, *, backend: str) -> None:
+        """
+        Return if jobs can be run in that way.
+
+        Raises:
+            UnsupportedCapability: they cannot; the message says how they can.
+        """
+        if isolation not in self.isolation:
+            raise UnsupportedCapability(
+                f"backend {backend!r} does not run jobs by isolation {isolation!r}: "
+                f"choose one of {sorted(self.isolation)}",
+                backend=backend,
+                capability="isolation",
+            )
 
 
 #: The names of the capabilities that are true or false.

@@ -98,23 +98,27 @@ class BaseWorkerPool(ABC):
     ...         self.folder = Path(folder)
     ...
     ...     def submit(self, request):
-    ...         (self.folder / request.job_id).touch()
+    ...         (self.folder / request.message_id).touch()
     ...
     ...     def run_worker(self, session):
     ...         while session.keep_running():
     ...             for message in sorted(self.folder.iterdir()):
-    ...                 session.run(message.name)
+    ...                 job_id = message.name.rpartition("-")[0]
+    ...                 if session.run(job_id) is RunOutcome.HANDED_BACK:
+    ...                     break
     ...                 message.unlink(missing_ok=True)
     ...             session.wait(0.2)
 
     Two such workers may pick one message: the claim makes sure that one of them
     runs the job. One that is killed between the run and ``unlink`` leaves the
-    message: the next one finds the job done, and drops it.
+    message: the next one finds the job done, and drops it. A message that is
+    handed back stays: the worker is to stop, or cannot reach the job store.
 
     Attributes:
         name: the backend's name, as job records and messages show it; the
             class's own name unless it says otherwise.
-        capabilities: what it can do, core's share included.
+        capabilities: what it can do, core's share included. Without a
+            `run_worker` of its own it declares no ``spawn``, whatever it says.
         resend_after: seconds after which a job that nobody started is handed
             over again, in case the queue lost it; ``None``: never.
         store_url: where the jobs are kept; ``None``: the environment's
@@ -126,6 +130,7 @@ class BaseWorkerPool(ABC):
     resend_after: float | None = 30.0
     store_url: str | None = None
 
+    _declared: ClassVar[Capabilities] = CORE_CAPABILITIES
     _app: PoolApp | None = None
     _job_store: JobStore | None = None
     _bound_url: str | None = None
@@ -133,6 +138,14 @@ class BaseWorkerPool(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.name = cls.name or cls.__name__
+        cls._declared = cls.__dict__.get("capabilities", cls._declared)
+        cls.capabilities = cls._declared
+        if (
+            cls.run_worker is BaseWorkerPool.run_worker
+            and cls.spawn_worker is BaseWorkerPool.spawn_worker
+        ):
+            # There is nothing that a spawned worker could do.
+            cls.capabilities = cls._declared.without("spawn")
 
     def __repr__(self) -> str:
         # Options may hold secrets, so none of them is shown.
@@ -146,8 +159,15 @@ class BaseWorkerPool(ABC):
         """
         Hand one job to the queue, or raise.
 
-        It is called for the same job again when the queue may have lost it;
-        a message that comes twice does no harm.
+        It is called for the same job again, with the next generation, at a
+        retry and when the queue may have lost it. A message that comes twice
+        does no harm, but a name that two sendings share does: a retry is sent
+        before the message of the attempt before is acknowledged, which would
+        then remove both. ``request.message_id`` differs for each.
+
+        It must return or raise within a few seconds, so give the queue's client
+        a time-out: a worker calls it from the loop that renews a lease of
+        (by default) 15 seconds.
 
         Raises:
             BrokerUnavailable: the job was certainly not handed over.
@@ -157,6 +177,14 @@ class BaseWorkerPool(ABC):
     def run_worker(self, session: WorkerSession) -> None:
         """
         Be a worker: take ids out of the queue and give them to *session*, until it ends.
+
+        It takes them in a loop of its own, in this thread, and starts no
+        threads: the session forks, renews leases and hears signals between its
+        calls. A queue whose client brings an event loop or worker threads of
+        its own is not consumed here; see `WorkerSession` for such engines.
+
+        Once ``session.run`` has returned, the message is to be acknowledged,
+        unless the outcome is `RunOutcome.HANDED_BACK`: then it is to stay.
 
         Raises:
             UnsupportedCapability: this backend's workers are started otherwise.
@@ -316,13 +344,11 @@ class BaseWorkerPool(ABC):
             JobNotFound: the app has no such job.
         """
         store = self.job_store()
-        record = store.get(job_id)
-        if record.status.is_final and not record.is_unpublished:
-            return record
         report = tick(store, dispatch=self.dispatch, publish=self.app.publish, job_id=job_id)
         for changed in report.changed:
             self.app.emit(changed.status.value, changed)
-        return store.get(job_id) if report.changed else record
+        # Read last: somebody else may have settled what was due just now.
+        return store.get(job_id)
 
     # -- workers
 
@@ -353,8 +379,12 @@ class BaseWorkerPool(ABC):
 
         Returns:
             A handle to wait for it, to stop it and to read what it wrote.
+
+        Raises:
+            UnsupportedCapability: the backend has no such workers.
         """
         self.capabilities.require("spawn", backend=self.name)
+        self.capabilities.require_isolation(isolation, backend=self.name)
         from chariots_core.workers.spawn import spawn_worker
 
         return spawn_worker(

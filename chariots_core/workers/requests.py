@@ -14,6 +14,10 @@ class SubmitRequest:
     """
     One recorded job, to be handed to a queue. Its message is the job id and no more.
 
+    A queue that wants names for its messages, or drops a message whose name it
+    has seen, takes `message_id`: the job's id alone comes again with each
+    retry, perhaps before the message of the attempt before is acknowledged.
+
     Attributes:
         job_id: the job.
         app: the app whose workers may run it; part of a queue's name, so that
@@ -32,6 +36,14 @@ class SubmitRequest:
     queue: str = "default"
     priority: int = 0
     generation: int = 1
+
+    @property
+    def message_id(self) -> str:
+        """
+        The name of this sending: ``<job id>-<generation>``, of letters, digits,
+        ``_`` and ``-``; the job's id is what is before the last ``-``.
+        """
+        return f"{self.job_id}-{self.generation}"
 
     @classmethod
     def of(cls, record: JobRecord) -> SubmitRequest:

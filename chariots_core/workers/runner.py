@@ -20,7 +20,8 @@ from chariots_core.jobs.store import QueueJobStore
 from chariots_core.workers.commits import commit_patiently
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
 from chariots_core.workers.isolation import Ending, make_executor
-from chariots_core.workers.supervision import StopSwitch, Supervision
+from chariots_core.workers.supervision import Supervision
+from chariots_core.workers.switch import StopSwitch
 
 logger = logging.getLogger(__name__)
 

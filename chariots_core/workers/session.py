@@ -174,16 +174,22 @@ class WorkerSession:
         Claim and run one job.
 
         Returns:
-            What became of it. `RunOutcome.HANDED_BACK` where the worker is to
-            stop: the message should stay in the queue, or is sent again.
+            What became of it. `RunOutcome.HANDED_BACK`, and only that, means
+            that the message is to stay in the queue: the worker is to stop, or
+            the job store is out of reach, which was waited for a while. All
+            else is settled, also what the id of no job names
+            (`RunOutcome.SKIPPED_DUPLICATE`): the message is to be dropped.
 
         Raises:
-            StoreUnavailable: it could not be claimed; the message should stay.
-            JobNotFound: the id cannot be a job's; the message is to be dropped.
+            ConfigurationError: no job can be run here as the settings say.
         """
         if self._signals.requested:
             return RunOutcome.HANDED_BACK
-        return self._runner.run(job_id)
+        outcome = self._guarded(lambda: self._runner.run(job_id), "claim a job")
+        if outcome is not None:
+            return outcome
+        self.wait(self._pause())
+        return RunOutcome.HANDED_BACK
 
     def run_next(self) -> RunOutcome | None:
         """

@@ -7,10 +7,7 @@ goes on, and a fork from this process is safe.
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
-import select
 import time
 from collections.abc import Callable
 
@@ -21,66 +18,9 @@ from chariots_core.jobs.status import Reason
 from chariots_core.jobs.store import JobStore
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.isolation import Ending, Execution, Failure
+from chariots_core.workers.switch import StopSwitch
 
 logger = logging.getLogger(__name__)
-
-
-class StopSwitch:
-    """
-    How a signal handler tells the loop that the worker shall stop.
-    """
-
-    def __init__(self) -> None:
-        self.stopping = False
-        self.aborting = False
-        self.fd, self._end = os.pipe()
-        for end in (self.fd, self._end):
-            os.set_blocking(end, False)
-
-    def stop(self) -> None:
-        """
-        Finish what has begun; begin nothing.
-        """
-        self.stopping = True
-        self.wake()
-
-    def abort(self) -> None:
-        """
-        Give up what has begun, too.
-        """
-        self.aborting = True
-        self.stop()
-
-    def wake(self) -> None:
-        """
-        End a wait that is under way.
-        """
-        # Where it is full of calls that nobody has answered yet, one more says nothing new.
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._end, b".")
-
-    def drain(self) -> None:
-        """
-        Be ready for the next call.
-        """
-        with contextlib.suppress(BlockingIOError):
-            os.read(self.fd, 1 << 16)
-
-    def pause(self, seconds: float) -> bool:
-        """
-        Wait, unless `abort` was or is called: then return false at once.
-        """
-        deadline = time.monotonic() + seconds
-        poller = select.poll()
-        poller.register(self.fd, select.POLLIN)
-        while not self.aborting and (left := deadline - time.monotonic()) > 0:
-            poller.poll(left * 1000)
-            self.drain()
-        return not self.aborting
-
-    def close(self) -> None:
-        os.close(self.fd)
-        os.close(self._end)
 
 
 class Supervision:

@@ -5,13 +5,15 @@ The example in the docstring of `BaseWorkerPool`, taken at its word.
 from __future__ import annotations
 
 import doctest
+import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from chariots_core.jobs import JobStatus
-from chariots_core.workers import BaseWorkerPool
+from chariots_core.workers import BaseWorkerPool, RunOutcome
 from tests.local.app import PlainApp
 from tests.support import wait_until
 
@@ -23,7 +25,7 @@ def _app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PlainApp:
     """
     monkeypatch.setenv("CHARIOTS_JOB_STORE", f"sqlite:///{tmp_path}/jobs.db")
     (tmp_path / "queue").mkdir()
-    names = {"BaseWorkerPool": BaseWorkerPool, "Path": Path}
+    names = {"BaseWorkerPool": BaseWorkerPool, "Path": Path, "RunOutcome": RunOutcome}
     for example in doctest.DocTestParser().get_examples(BaseWorkerPool.__doc__ or ""):
         exec(example.source, names)
     make = names["FolderPool"]
@@ -63,13 +65,48 @@ def test_example_survives_a_lost_message(app: PlainApp, tmp_path: Path) -> None:
     """
     app.pool.resend_after = 0.2
     job_id = app.pool.execute_pipeline_async("echo", "1")
-    (tmp_path / "queue" / job_id).unlink()
+    (tmp_path / "queue" / f"{job_id}-1").unlink()
     with app.pool.spawn_worker():
         wait_until(lambda: app.pool.fetch_job(job_id).status.is_final, message="the lost job")
     record = app.pool.fetch_job(job_id)
     app.pool.close()
 
     assert (JobStatus.done, 1, True) == (record.status, record.attempt, record.generation > 1)
+
+
+def test_example_keeps_what_it_does_not_run(app: PlainApp, tmp_path: Path) -> None:
+    """
+    46: a worker that is asked to stop leaves the other messages in the queue.
+    """
+    gate, ledger = tmp_path / "gate", tmp_path / "ledger"
+    value = json.dumps({"path": str(ledger), "until": str(gate)})
+    jobs = [app.pool.execute_pipeline_async("note", value) for _ in range(4)]
+    with app.pool.spawn_worker() as worker:
+        wait_until(ledger.exists, message="the start of one job")
+        os.kill(worker.pid, signal.SIGTERM)
+        gate.touch()
+
+        assert 0 == worker.wait(timeout=10.0)
+    done = [job_id for job_id in jobs if app.pool.fetch_job(job_id).status is JobStatus.done]
+    left = {path.name.rpartition("-")[0] for path in (tmp_path / "queue").iterdir()}
+    app.pool.close()
+
+    assert 1 == len(done)
+    assert set(jobs) - set(done) == left
+
+
+def test_example_keeps_a_retry(app: PlainApp) -> None:
+    """
+    33, 41: the message of a retry is not removed with that of the attempt that failed.
+    """
+    app.pool.resend_after = 600.0
+    with app.pool.spawn_worker():
+        job_id = app.pool.execute_pipeline_async("suicide", max_attempts=3)
+        wait_until(lambda: app.pool.fetch_job(job_id).status.is_final, message="three attempts")
+    record = app.pool.fetch_job(job_id)
+    app.pool.close()
+
+    assert (JobStatus.failed, 3) == (record.status, record.attempt)
 
 
 def test_example_drops_a_forged_message(app: PlainApp, tmp_path: Path) -> None:

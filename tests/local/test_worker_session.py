@@ -4,11 +4,15 @@ What a pool's worker does through its session, beside other people's work and tr
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from chariots_core.jobs import JobStatus, NewJob
 from chariots_core.jobs.tick import tick
@@ -91,3 +95,53 @@ def test_slow_hand_overs_cost_no_lease(tmp_path: Path) -> None:
         record = app.job_store.get(job_id)
 
     assert (RunOutcome.DONE, JobStatus.done) == (outcome, record.status)
+
+
+def test_store_out_of_reach_hands_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    36, 49: while the job store is away, a message is handed back after a pause; once it is
+    there again the job runs.
+    """
+    pool = SlowPool(tmp_path)
+    app = PlainApp(worker_pool=pool, pipelines={"nap": nap})
+    job_id = pool.execute_pipeline_async("nap", "0")
+    with session_of(app) as session:
+        assert session.keep_running()
+        pool.close()
+        (tmp_path / "jobs.db").rename(tmp_path / "away.db")
+        (tmp_path / "jobs.db").mkdir()
+        began = time.monotonic()
+        outcomes = [session.run(job_id)]
+        paused = time.monotonic() - began
+        (tmp_path / "jobs.db").rmdir()
+        (tmp_path / "away.db").rename(tmp_path / "jobs.db")
+        outcomes.append(session.run(job_id))
+
+    assert [RunOutcome.HANDED_BACK, RunOutcome.DONE] == outcomes
+    assert 0.4 < paused
+    assert "cannot claim a job" in caplog.text
+
+
+def test_nothing_is_taken_once_asked_to_stop(tmp_path: Path) -> None:
+    """
+    46: after SIGTERM each message that is still offered is handed back, and its job waits.
+    """
+    pool = SlowPool(tmp_path)
+    app = PlainApp(worker_pool=pool, pipelines={"nap": nap})
+    jobs = [pool.execute_pipeline_async("nap", "0") for _ in range(3)]
+    with session_of(app) as session:
+        os.kill(os.getpid(), signal.SIGTERM)
+        outcomes = [session.run(job_id) for job_id in jobs]
+        states = {app.job_store.get(job_id).status for job_id in jobs}
+
+    assert ([RunOutcome.HANDED_BACK] * 3, {JobStatus.queued}) == (outcomes, states)
+
+
+@pytest.mark.parametrize("job_id", ["", "a:b", "no-such-job", "x" * 65])
+def test_no_job_is_dropped(tmp_path: Path, job_id: str) -> None:
+    """
+    27: an id that no job has, or could have, is to be dropped.
+    """
+    app = PlainApp(worker_pool=SlowPool(tmp_path), pipelines={"nap": nap})
+    with session_of(app) as session:
+        assert RunOutcome.SKIPPED_DUPLICATE is session.run(job_id)

@@ -77,3 +77,34 @@ def test_misspelt_capability() -> None:
     """
     with pytest.raises(AttributeError):
         CORE_CAPABILITIES.require("telepathy", backend="demo")
+
+
+def test_without() -> None:
+    """
+    What a backend cannot do is taken off what core provides.
+    """
+    less = CORE_CAPABILITIES.without("spawn", "retry", "thread")
+
+    assert set(CORE_CAPABILITIES.names()) - {"spawn", "retry"} == set(less.names())
+    assert {"warm", "fresh"} == less.isolation
+    with pytest.raises(ValueError, match="telepathy"):
+        CORE_CAPABILITIES.without("telepathy")
+
+
+@pytest.mark.parametrize("flag", ["cancel_hard", "timeout_hard"])
+def test_nothing_stops_a_thread(flag: str) -> None:
+    """
+    8: who runs jobs in threads only cannot declare that it stops them.
+    """
+    with pytest.raises(ValueError, match="thread"):
+        Capabilities(isolation={"thread"}, **{flag: True})
+
+
+def test_isolation_that_is_not_declared() -> None:
+    """
+    8: a way of running jobs that the backend does not have is refused with those it has.
+    """
+    with pytest.raises(UnsupportedCapability, match=r"\['warm'\]") as caught:
+        CORE_CAPABILITIES.without("fresh", "thread").require_isolation("thread", backend="demo")
+
+    assert ("demo", "isolation") == (caught.value.backend, caught.value.capability)

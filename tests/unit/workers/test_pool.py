@@ -7,6 +7,8 @@ from __future__ import annotations
 import gc
 import os
 import pickle
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,8 +25,14 @@ from chariots_core.errors import (
     UnsupportedCapability,
 )
 from chariots_core.jobs import IdempotencyKey, JobQuery, JobStatus, NewJob, lifecycle
+from chariots_core.jobs.record import JobRecord, is_job_id
+from chariots_core.jobs.store import JobStore
+from chariots_core.jobs.tick import tick
+from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.workers import JobOptions, SubmitRequest
 from chariots_core.workers.pool import absolute_url
+from chariots_core.workers.session import WorkerSession
+from chariots_core.workers.spawn import spawn_worker
 from tests.support import wait_until
 from tests.unit.workers.conftest import MakeApp
 from tests.unit.workers.pools import Failing, Modest, Ready
@@ -395,13 +403,84 @@ def test_bound_pool_stays_at_its_store(
     assert [] == list((tmp_path / "elsewhere").iterdir())
 
 
+class Grown(Ready):
+    """
+    Can be a worker, unlike the class it is made from.
+    """
+
+    def run_worker(self, session: WorkerSession) -> None:
+        session.keep_running()
+
+
 def test_pool_that_cannot_be_a_worker(make_app: MakeApp, tmp_path: Path) -> None:
+    """
+    8: a pool that says nothing of workers declares none, and refuses to start one.
+    """
+    pool = Ready(tmp_path)
+    make_app(pool)
+    with pytest.raises(UnsupportedCapability, match="'spawn'"):
+        pool.spawn_worker(start_method="fork")
+
+    assert (False, True) == (Ready.capabilities.spawn, Grown.capabilities.spawn)
+    assert Ready.capabilities == Grown.capabilities.without("spawn")
+
+
+def test_worker_of_such_a_pool(make_app: MakeApp, tmp_path: Path) -> None:
     """
     A worker of a backend that has none of Chariots' own ends with a sentence.
     """
     pool = Ready(tmp_path)
     make_app(pool)
-    with pool.spawn_worker(start_method="fork") as worker:
+    with spawn_worker(pool, start_method="fork") as worker:
         with pytest.raises(BackendUnavailable, match="override run_worker"):
             worker.wait_ready()
         assert "Traceback" not in worker.output
+
+
+def test_each_sending_has_a_name(make_app: MakeApp, tmp_path: Path) -> None:
+    """
+    41: a job that is sent again is another message: its name has the generation.
+    """
+    pool = Ready(tmp_path)
+    app = make_app(pool)
+    record = pool.submit_job(
+        NewJob(pipeline="echo", backend=pool.name, resend_after=0.01, id="a-1_b")
+    )
+    wait_until(lambda: pool.fetch_job(record.id).generation == 2, message="sent again")
+    del app
+
+    assert ["a-1_b-1", "a-1_b-2"] == [request.message_id for request in pool.requests][:2]
+    assert all(is_job_id(request.message_id) for request in pool.requests)
+    assert {"a-1_b"} == {request.message_id.rpartition("-")[0] for request in pool.requests}
+
+
+class Overtaken(SqlJobStore):
+    """
+    A store in which somebody else settles what is due just before we look.
+    """
+
+    address: str
+
+    def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
+        with closing(SqlJobStore(self.address, app=self.app)) as other:
+            tick(other, dispatch=print, publish=print)
+        return super().due(job_id=job_id, limit=limit)
+
+
+def test_lookup_sees_what_others_settle(make_app: MakeApp, tmp_path: Path) -> None:
+    """
+    30: an answer shows what another process settled while it was being made.
+    """
+
+    class Racing(Ready):
+        def create_job_store(self, app: str) -> JobStore:
+            store = Overtaken(self.resolved_store_url(), app=app)
+            store.address = self.resolved_store_url()
+            return store
+
+    pool = Racing(tmp_path)
+    make_app(pool)
+    job_id = pool.execute_pipeline_async("echo", "1")
+    lifecycle.claim(pool.job_store(), job_id, worker="w", lease=0.0)
+
+    assert JobStatus.failed is pool.fetch_job(job_id).status
