@@ -212,7 +212,8 @@ class App:
             name: the pipeline's name.
             value: its input.
             key: the caller's own name for this call: two of one name make one job.
-            **options: see `JobOptions`.
+            **options: see `JobOptions`; the settings' ``queue_timeout`` holds
+                where none is given.
 
         Raises:
             NotJSONError: JSON cannot carry the input.
@@ -222,8 +223,12 @@ class App:
         pipeline = self.pipeline(name)
         check_input(pipeline, value)
         pool = self._require_pool()
-        job = NewJob(pipeline=name, backend=pool.name, input_json=encode(value).decode(), **options)
-        record = pool.submit_job(job, idempotency=idempotency_of(key, job))
+        input_json = encode(value).decode()
+        # What somebody asks for under a key does not change with the settings.
+        idempotency = idempotency_of(key, name, input_json, options)
+        options.setdefault("queue_timeout", self.settings.queue_timeout)
+        job = NewJob(pipeline=name, backend=pool.name, input_json=input_json, **options)
+        record = pool.submit_job(job, idempotency=idempotency)
         return Submission(record=record, replayed=record.id != job.id)
 
     def _guarded(self, pipeline: Pipeline, value: Any) -> RunResult:

@@ -29,6 +29,9 @@ class AppSettings:
             ``None``: no bound.
         run_patience: seconds that a run waits for its turn, before it takes
             the turn of one that is not short after all.
+        queue_timeout: seconds after which a job that no worker could start
+            fails, unless its submission says otherwise; ``None``: it waits
+            for as long as it takes.
         tick_interval: seconds between two looks of a web process for jobs
             whose time has come.
     """
@@ -38,4 +41,5 @@ class AppSettings:
     max_result_bytes: int = attrs.field(default=64 * MEBIBYTE, validator=_positive)
     max_concurrent_runs: int | None = attrs.field(default=1, validator=_positive_or_none)
     run_patience: float = attrs.field(default=0.02, validator=_not_negative)
+    queue_timeout: float | None = attrs.field(default=24 * 3600.0, validator=_positive_or_none)
     tick_interval: float = attrs.field(default=5.0, validator=_positive)

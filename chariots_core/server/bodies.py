@@ -50,6 +50,7 @@ class RunBody(msgspec.Struct, forbid_unknown_fields=True):
     input: msgspec.Raw = msgspec.Raw(b"null")
     use_worker: bool | None = None
     timeout: Seconds | None = None
+    queue_timeout: Seconds | None = None
     priority: Priority | None = None
     max_attempts: Attempts | None = None
 

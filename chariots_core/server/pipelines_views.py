@@ -149,6 +149,7 @@ class PipelineViews:
 def _job_options(body: RunBody) -> dict[str, Any]:
     return {
         "timeout": body.timeout,
+        "queue_timeout": body.queue_timeout,
         "priority": body.priority,
         "max_attempts": body.max_attempts,
     }

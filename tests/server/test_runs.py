@@ -5,17 +5,39 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
+from chariots_core.errors import BrokerUnavailable
 from chariots_core.jobs import JobQuery
 from chariots_core.resolver import resolve
 from chariots_core.server import PipelinesServer
+from chariots_core.workers import BaseWorkerPool, SubmitRequest
 from tests.apps import make_server
 
 RUNS = "/api/v1/pipelines/is_odd/runs"
+
+
+class Broker(BaseWorkerPool):
+    """
+    A queue that is down at first.
+    """
+
+    name = "broker"
+
+    def __init__(self, folder: Path) -> None:
+        self.store_url = f"sqlite:///{folder}/jobs.db"
+        self.is_down = True
+        self.taken: list[str] = []
+
+    def submit(self, request: SubmitRequest) -> None:
+        if self.is_down:
+            raise BrokerUnavailable("the broker is down")
+        self.taken.append(request.job_id)
 
 
 def test_a_run_in_the_request(http: FlaskClient) -> None:
@@ -111,17 +133,29 @@ def test_prefer_without_a_backend_is_ignored(http: FlaskClient) -> None:
 
 def test_options_reach_the_job(queueing: PipelinesServer, queue: FlaskClient) -> None:
     """
-    Time-out, priority and attempts of the body are those of the record.
+    Time-outs, priority and attempts of the body are those of the record.
     """
-    asked = {"timeout": 12.5, "priority": 3, "max_attempts": 2}
+    asked = {"timeout": 12.5, "queue_timeout": 60, "priority": 3, "max_attempts": 2}
 
     response = queue.post(RUNS, json={"input": 4, "use_worker": True, **asked})
 
     record = queueing.chariots.fetch_job(response.get_json()["job"]["id"])
-    assert (12.5, 3, 2) == (record.timeout, record.priority, record.max_attempts)
+    assert asked == {name: getattr(record, name) for name in asked}
 
 
-@pytest.mark.parametrize("option", ["timeout", "priority", "max_attempts"])
+def test_a_job_does_not_wait_for_ever(queueing: PipelinesServer, queue: FlaskClient) -> None:
+    """
+    A job that says nothing of its time in the queue waits for a day.
+    """
+    response = queue.post(RUNS, json={"input": 4, "use_worker": True})
+
+    record = queueing.chariots.fetch_job(response.get_json()["job"]["id"])
+    assert record.queue_expires_at is not None
+    wait = record.queue_expires_at - record.created_at
+    assert abs(wait - timedelta(days=1)) < timedelta(seconds=1)
+
+
+@pytest.mark.parametrize("option", ["timeout", "queue_timeout", "priority", "max_attempts"])
 def test_options_of_jobs_are_refused_without_a_job(http: FlaskClient, option: str) -> None:
     """
     An option that only a worker could honour is not ignored in silence.
@@ -147,6 +181,25 @@ def test_one_key_makes_one_job(queueing: PipelinesServer, queue: FlaskClient) ->
         second.headers.get("Idempotent-Replay"),
     )
     assert 1 == len(queueing.chariots.list_jobs(JobQuery()))
+
+
+def test_a_key_is_free_again_after_a_refusal(tmp_path: Path) -> None:
+    """
+    The same request under the key of a job that the broker refused is tried anew.
+    """
+    pool = Broker(tmp_path)
+    with closing(make_server(tmp_path, worker_pool=pool)) as server:
+        http = server.test_client()
+        call = {"json": {"input": 4, "use_worker": True}, "headers": {"Idempotency-Key": "mine"}}
+        refused = http.post(RUNS, **call)
+        pool.is_down = False
+        first, second = http.post(RUNS, **call), http.post(RUNS, **call)
+
+    assert [503, 202, 202] == [refused.status_code, first.status_code, second.status_code]
+    jobs = [answer.get_json()["job"] for answer in (first, second)]
+    assert ["queued", "queued"] == [job["status"] for job in jobs]
+    assert [jobs[0]["id"]] == pool.taken
+    assert jobs[0]["id"] == jobs[1]["id"] != refused.get_json()["job_id"]
 
 
 def test_one_key_with_another_request_is_refused(

@@ -199,6 +199,43 @@ def test_observers_hear_of_jobs(app: App) -> None:
     assert [("tests", "queued"), ("tests", "failed")] == heard
 
 
+@pytest.mark.parametrize(
+    ("settings", "options", "seconds"),
+    [
+        (AppSettings(), {}, 24 * 3600.0),
+        (AppSettings(queue_timeout=60.0), {}, 60.0),
+        (AppSettings(queue_timeout=None), {}, None),
+        (AppSettings(), {"queue_timeout": 5.0}, 5.0),
+        (AppSettings(), {"queue_timeout": None}, None),
+    ],
+)
+def test_time_in_the_queue(
+    tmp_path: Path, settings: AppSettings, options: Any, seconds: float | None
+) -> None:
+    """
+    A job's time in the queue is what its submission says, else what the app's settings say.
+    """
+    with make_app(tmp_path, jobs=True, settings=settings) as app:
+        record = app.submit("echo", 1, **options).record
+
+    assert seconds == record.queue_timeout
+    assert (seconds is None) == (record.queue_expires_at is None)
+
+
+def test_a_key_outlives_a_new_setting(tmp_path: Path) -> None:
+    """
+    The same call under a key is the same request, though the app's defaults have changed.
+    """
+    with make_app(tmp_path, jobs=True) as app:
+        first = app.submit("echo", 1, key="k", priority=1)
+    with make_app(tmp_path, jobs=True, settings=AppSettings(queue_timeout=5.0)) as app:
+        second = app.submit("echo", 1, key="k", priority=1)
+        with pytest.raises(errors.IdempotencyMismatch):
+            app.submit("echo", 1, key="k", priority=2)
+
+    assert (True, first.record) == (second.replayed, second.record)
+
+
 def test_a_lookup_settles_its_job(app: App) -> None:
     """
     A job whose time in the queue has ended is failed to whoever looks, without a worker.
