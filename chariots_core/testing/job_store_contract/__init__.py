@@ -17,11 +17,14 @@ its own queue) in a test module, and give it the fixture ``harness``:
 from chariots_core.testing.job_store_contract.concurrency import ConcurrencyContract
 from chariots_core.testing.job_store_contract.creation import CreationContract
 from chariots_core.testing.job_store_contract.endings import EndingContract
+from chariots_core.testing.job_store_contract.events import EventContract
 from chariots_core.testing.job_store_contract.harness import StoreHarness
 from chariots_core.testing.job_store_contract.lifecycle import LifecycleContract
 from chariots_core.testing.job_store_contract.lists import ListContract
 from chariots_core.testing.job_store_contract.queue import QueueJobStoreContract
 from chariots_core.testing.job_store_contract.records import RecordContract
+from chariots_core.testing.job_store_contract.retries import RetryContract
+from chariots_core.testing.job_store_contract.texts import TextContract
 from chariots_core.testing.job_store_contract.ticks import TickContract
 from chariots_core.testing.job_store_contract.time import TimeContract
 
@@ -32,8 +35,11 @@ class JobStoreContract(
     CreationContract,
     RecordContract,
     ListContract,
+    EventContract,
+    TextContract,
     TimeContract,
     LifecycleContract,
+    RetryContract,
     EndingContract,
     TickContract,
     ConcurrencyContract,

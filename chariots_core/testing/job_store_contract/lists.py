@@ -1,5 +1,5 @@
 """
-Lists, events, workers, and the walls between apps.
+Lists, workers, and the walls between apps.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from chariots_core.errors import JobNotFound
-from chariots_core.jobs.lifecycle import complete, renew
-from chariots_core.jobs.record import Progress, WorkerRecord
+from chariots_core.jobs.lifecycle import complete
+from chariots_core.jobs.record import WorkerRecord
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import (
     JobQuery,
@@ -99,35 +99,6 @@ class ListContract(StoreTests):
         assert {JobStatus.queued: 2, JobStatus.running: 1, JobStatus.deferred: 1} == dict(
             store.counts()
         )
-
-    def test_events_after_one(self, store: JobStore) -> None:
-        """
-        Events come in order, from any one on, and no more than asked for.
-        """
-        record = started(store)
-        renew(store, record, lease=5.0, progress=Progress(done=1, total=2))
-        store.append_event(record.id, NewEvent(kind="note", data={"x": "y"}))
-        events = store.events(record.id)
-
-        assert ["state", "state", "progress", "note"] == [event.kind for event in events]
-        assert events[2:] == store.events(record.id, after=events[1].seq)
-        assert events[:2] == store.events(record.id, limit=2)
-        assert sorted(event.at for event in events) == [event.at for event in events]
-
-    def test_appended_event(self, store: JobStore) -> None:
-        """
-        An appended event carries the state of its job, and is returned as read.
-        """
-        record = started(store)
-        event = store.append_event(record.id, NewEvent(kind="note", data={"é": None}))
-
-        assert ("note", JobStatus.running, 1, {"é": None}) == (
-            event.kind,
-            event.status,
-            event.attempt,
-            event.data,
-        )
-        assert event == store.events(record.id)[-1]
 
     def test_worker_that_beats(self, harness: StoreHarness, store: JobStore) -> None:
         """

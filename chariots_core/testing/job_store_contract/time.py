@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chariots_core.errors import JobNotFound
+from chariots_core.jobs.changes import FromNow, Guard, When
 from chariots_core.jobs.lifecycle import claim, complete, fail, mark_published
 from chariots_core.jobs.record import JobRecord, WorkerRecord
 from chariots_core.jobs.status import JobStatus
-from chariots_core.jobs.store import Guard, IdempotencyKey, JobQuery, JobStore, When
+from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
+from chariots_core.jobs.waking import wake_at
 from chariots_core.testing.job_store_contract.harness import (
     StoreHarness,
     StoreTests,
@@ -125,6 +127,52 @@ class TimeContract(StoreTests):
 
         assert ids[:2] == [found.id for found in store.due(limit=2)]
 
+    def test_due_is_in_the_order_of_waking(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (69) A job is due from `wake_at` of its record on, whatever it waits for, and
+        those that have waited longest come first.
+        """
+        records = [
+            queued(store, resend_after=60.0),
+            started(store, lease=40.0),
+            queued(store, delay=10.0, queue_timeout=40.0),
+            queued(store, resend_after=80.0, queue_timeout=30.0),
+            complete(store, started(store), value_json="1", manifest_json="{}"),
+            queued(store, delay=20.0),
+            complete(store, started(store), value_json="1"),
+            queued(store),
+        ]
+        waking = [records[n].id for n in (4, 2, 5, 3, 1, 0)]
+        for count in (1, 2, 3, 4, 5, 6, 6):
+            due = store.due()
+            assert waking[:count] == [record.id for record in due]
+            waits = {record.id: wake_at(store.get(record.id)) for record in records}
+            now = store.now()
+            assert {
+                job_id for job_id, wake in waits.items() if wake is not None and wake <= now
+            } == (set(waking[:count]))
+            harness.advance(11.0 if count < 5 else 21.0)
+        assert [None, None] == [wake_at(store.get(record.id)) for record in records[6:]]
+
+    def test_publication_that_waits_for_its_turn(
+        self, harness: StoreHarness, store: JobStore
+    ) -> None:
+        """
+        (68) A job whose publication is put off is not due before, though it is unpublished.
+        """
+        done = complete(store, started(store), value_json="1", manifest_json="{}")
+        guard = Guard(job_id=done.id, status=JobStatus.done, when=When.unpublished)
+        put_off = store.compare_and_set(guard, None, {"resend_at": FromNow(10.0)})
+        early = store.due()
+        held = store.compare_and_set(guard)
+        harness.advance(10.1)
+
+        assert put_off is not None
+        assert put_off == held
+        assert put_off.resend_at == wake_at(put_off)
+        assert [] == list(early)
+        assert [done.id] == [record.id for record in store.due()]
+
     # -- forgetting
 
     def test_final_jobs_are_forgotten(self, harness: StoreHarness, store: JobStore) -> None:
@@ -213,12 +261,19 @@ class TimeContract(StoreTests):
 
     def test_dead_workers_are_cleared_up(self, harness: StoreHarness, store: JobStore) -> None:
         """
-        Forgetting jobs does not touch workers that live.
+        Forgetting the dead does not touch workers that live, needs no job to forget,
+        and is not counted.
         """
-        complete(store, started(store, result_ttl=1.0), value_json="1")
-        store.beat(WorkerRecord(id="lives", backend="b"), ttl=60.0)
+        store.beat(WorkerRecord(id="lives", backend="b"), ttl=10_000.0)
         store.beat(WorkerRecord(id="died", backend="b"), ttl=1.0)
-        harness.advance(2.0)
-        store.expire()
+        first = store.workers()[0].started_at
+        harness.advance(4000.0)
 
+        assert (0, 0) == (store.expire(), store.expire())
         assert ["lives"] == [worker.id for worker in store.workers()]
+        store.beat(WorkerRecord(id="died", backend="b"), ttl=1.0)
+        born = {worker.id: worker.started_at for worker in store.workers()}
+        assert first == born["lives"]
+        assert first is not None
+        assert born["died"] is not None
+        assert (born["died"] - first).total_seconds() >= 4000.0
