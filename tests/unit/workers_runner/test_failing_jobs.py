@@ -57,14 +57,14 @@ def test_traceback_has_no_frames_of_ours(
     ("kind", "type_name", "message"),
     [
         ("SystemExit", "SystemExit", "leaving"),
-        ("KeyboardInterrupt", "KeyboardInterrupt", ""),
+        ("KeyboardInterrupt", "KeyboardInterrupt", "KeyboardInterrupt without a message"),
         ("OwnBaseError", "tests.unit.workers_runner.kit.OwnBaseError", "from below"),
         (
             "StubbornError",
             "tests.unit.workers_runner.kit.StubbornError",
             "<no message: RuntimeError in its __str__>",
         ),
-        ("MemoryError", "MemoryError", ""),
+        ("MemoryError", "MemoryError", "MemoryError without a message"),
         ("odd_text", "tests.unit.workers_runner.kit.OwnError", "nul ␀, surrogate \\ud800, ü"),
         ("not_json_inside", "chariots_core.errors.NotJSONError", "an op's own"),
     ],
