@@ -73,6 +73,7 @@ def test_reference_lists_every_route() -> None:
     shown = {
         (row[0].split()[0], path)
         for row in table_rows("reference/http.md")
+        if row[0].startswith(("DELETE ", "GET ", "PATCH ", "POST ", "PUT "))
         for path in code_in(row[0])
     }
     real = {
