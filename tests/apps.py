@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from chariots_core.app import App
 from chariots_core.pipelines import BaseOp, LoadableOp, Node, Pipeline
 from chariots_core.progress import report
 from chariots_core.server import PipelinesServer
 from chariots_core.testing import TestOpStoreClient
+
+Closeable = TypeVar("Closeable", App, PipelinesServer)
 
 IN, OUT = "__pipeline_input__", "__pipeline_output__"
 
@@ -175,6 +178,26 @@ def pipelines() -> list[Pipeline]:
     ]
 
 
+_made: list[App] = []
+
+
+def track(app: Closeable) -> Closeable:
+    """
+    *app*, which `close_all` is to close.
+    """
+    held: App | PipelinesServer = app
+    _made.append(held if isinstance(held, App) else held.chariots)
+    return app
+
+
+def close_all() -> None:
+    """
+    Close every app that was tracked.
+    """
+    while _made:
+        _made.pop().close()
+
+
 def make_server(folder: str | Path, **options: Any) -> PipelinesServer:
     """
     A server of all of them, with its stores in *folder*.
@@ -182,4 +205,4 @@ def make_server(folder: str | Path, **options: Any) -> PipelinesServer:
     options.setdefault("import_name", "tests_app")
     if options.get("worker_pool") == "local":
         options["worker_pool"] = {"backend": "local", "url": f"sqlite:///{folder}/jobs.db"}
-    return PipelinesServer(pipelines(), TestOpStoreClient(folder), **options)
+    return track(PipelinesServer(pipelines(), TestOpStoreClient(folder), **options))

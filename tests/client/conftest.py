@@ -16,7 +16,16 @@ from werkzeug.serving import make_server as make_http_server
 
 from chariots_core.server import PipelinesServer
 from chariots_core.testing import TestPipelinesClient
-from tests.apps import make_server
+from tests.apps import close_all, make_server
+
+
+@pytest.fixture(autouse=True)
+def _no_open_stores() -> Iterator[None]:
+    """
+    What a test has made is closed at its end.
+    """
+    yield
+    close_all()
 
 
 @pytest.fixture(name="server")

@@ -17,7 +17,7 @@ from chariots_core.pipelines import Pipeline
 from chariots_core.server import PipelinesServer
 from chariots_core.testing import TestPipelinesClient
 from chariots_core.versioning import Version
-from tests.apps import make_server, pipelines
+from tests.apps import make_server, pipelines, track
 
 
 @pytest.fixture(name="is_odd")
@@ -284,7 +284,7 @@ def test_a_version_conflict(tmp_path: Any) -> None:
 
     chain = Pipeline([Node(Model(), [IN], "first"), Node(Second(), ["first"], OUT)], "chain")
     train_first = Pipeline([Node(Learn(), [IN], OUT)], "train_first")
-    server = PipelinesServer([chain, train_first], TestOpStoreClient(tmp_path))
+    server = track(PipelinesServer([chain, train_first], TestOpStoreClient(tmp_path)))
     with TestPipelinesClient(server) as client:
         client.call_pipeline(train_first, 2.0)
         client.save_pipeline(train_first)

@@ -14,6 +14,7 @@ from chariots.pipelines import Pipeline, PipelinesServer
 from chariots.pipelines.nodes import Node
 from chariots.pipelines.ops import BaseOp
 from chariots.testing import TestOpStoreClient, TestPipelinesClient, WorkerContext
+from tests.apps import track
 
 
 class IsOddOp(BaseOp):
@@ -35,11 +36,13 @@ def test_the_guide_to_workers(tmp_path: Path) -> None:
     )
     op_store_client = TestOpStoreClient(tmp_path)
     op_store_client.server.db.create_all()
-    app = PipelinesServer(
-        [is_odd_pipeline],
-        op_store_client=op_store_client,
-        import_name="my_app",
-        worker_pool={"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"},
+    app = track(
+        PipelinesServer(
+            [is_odd_pipeline],
+            op_store_client=op_store_client,
+            import_name="my_app",
+            worker_pool={"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"},
+        )
     )
     client = TestPipelinesClient(app)
 
@@ -64,11 +67,13 @@ def test_an_apps_switch_sends_all_calls_to_workers(tmp_path: Path) -> None:
     pipeline = Pipeline(
         [Node(IsOddOp(), ["__pipeline_input__"], "__pipeline_output__")], name="is_odd"
     )
-    app = PipelinesServer(
-        [pipeline],
-        TestOpStoreClient(tmp_path),
-        worker_pool={"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"},
-        use_workers=True,
+    app = track(
+        PipelinesServer(
+            [pipeline],
+            TestOpStoreClient(tmp_path),
+            worker_pool={"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"},
+            use_workers=True,
+        )
     )
     with TestPipelinesClient(app) as client:
         assert client.call_pipeline(pipeline, 4).job_id
@@ -84,10 +89,12 @@ def test_a_context_of_workers_leaves_none_behind(tmp_path: Path) -> None:
     pipeline = Pipeline(
         [Node(IsOddOp(), ["__pipeline_input__"], "__pipeline_output__")], name="is_odd"
     )
-    app = PipelinesServer(
-        [pipeline],
-        TestOpStoreClient(tmp_path),
-        worker_pool={"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"},
+    app = track(
+        PipelinesServer(
+            [pipeline],
+            TestOpStoreClient(tmp_path),
+            worker_pool={"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"},
+        )
     )
 
     with WorkerContext(app, processes=2) as context:

@@ -11,7 +11,16 @@ import pytest
 from flask.testing import FlaskClient
 
 from chariots_core.server import PipelinesServer
-from tests.apps import make_server
+from tests.apps import close_all, make_server
+
+
+@pytest.fixture(autouse=True)
+def _no_open_stores() -> Iterator[None]:
+    """
+    What a test has made is closed at its end.
+    """
+    yield
+    close_all()
 
 
 @pytest.fixture(name="server")

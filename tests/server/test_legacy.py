@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 
 from chariots_core.server import PipelinesServer
 from chariots_core.versioning import Version
-from tests.apps import make_server
+from tests.apps import make_server, track
 from tests.support import wait_until
 
 
@@ -124,7 +124,7 @@ def _server(tmp_path: Path) -> PipelinesServer:
         [*pipelines(), chain, train_first], TestOpStoreClient(tmp_path), import_name="tests_app"
     )
     server.testing = True
-    return server
+    return track(server)
 
 
 @pytest.mark.parametrize(

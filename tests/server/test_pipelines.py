@@ -13,7 +13,7 @@ from chariots_core.errors import BackendNotConfigured, ConfigurationError, Dupli
 from chariots_core.pipelines import Node, Pipeline, PipelineCallback
 from chariots_core.server import PipelinesServer
 from chariots_core.testing import TestOpStoreClient
-from tests.apps import IN, OUT, Echo, make_server, pipelines
+from tests.apps import IN, OUT, Echo, make_server, pipelines, track
 
 
 def test_the_list_names_all_pipelines(http: FlaskClient) -> None:
@@ -65,7 +65,7 @@ def test_names_that_need_quoting_work(tmp_path: Path) -> None:
     A pipeline may have spaces and umlauts in its name: its links lead to it.
     """
     named = Pipeline([Node(Echo(), [IN], OUT)], 'größe, "m" & more')
-    server = PipelinesServer([named], TestOpStoreClient(tmp_path))
+    server = track(PipelinesServer([named], TestOpStoreClient(tmp_path)))
     http = server.test_client()
 
     link = http.get("/api/v1/pipelines").get_json()["items"][0]["links"]["self"]
@@ -115,7 +115,7 @@ def test_a_switch_that_is_overruled_needs_no_backend(
     Where one of the two says false, nothing asks for a worker.
     """
     asking = Pipeline([Node(Echo(), [IN], OUT)], "echo", use_worker=pipeline)
-    server = PipelinesServer([asking], TestOpStoreClient(tmp_path), use_workers=app)
+    server = track(PipelinesServer([asking], TestOpStoreClient(tmp_path), use_workers=app))
 
     response = server.test_client().post("/api/v1/pipelines/echo/runs", json={"input": 1})
 
@@ -141,7 +141,9 @@ def test_default_callbacks_belong_to_the_server(tmp_path: Path) -> None:
     shared = Pipeline([Node(Echo(), [IN], OUT)], "echo")
     first, second = Counting(), Counting()
     servers = [
-        PipelinesServer([shared], TestOpStoreClient(tmp_path), default_pipeline_callbacks=[one])
+        track(
+            PipelinesServer([shared], TestOpStoreClient(tmp_path), default_pipeline_callbacks=[one])
+        )
         for one in (first, second)
     ]
 

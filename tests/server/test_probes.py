@@ -4,6 +4,7 @@ The probes, request ids, and the look for jobs whose time has come.
 
 from __future__ import annotations
 
+import gc
 import threading
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from flask.testing import FlaskClient
 
 from chariots_core.app import AppSettings
 from chariots_core.server import PipelinesServer
-from chariots_core.testing import TestPipelinesClient
+from chariots_core.testing import TestOpStoreClient, TestPipelinesClient
 from tests.apps import make_server
 from tests.support import wait_until
 
@@ -155,13 +156,13 @@ def test_the_look_ends_with_the_server(tmp_path: Path) -> None:
     """
     A server that nobody holds any more takes its thread along.
     """
+    pool = {"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"}
     settings = AppSettings(tick_interval=0.05)
-    server = make_server(tmp_path, worker_pool="local", settings=settings)
+    server = PipelinesServer([], TestOpStoreClient(tmp_path), worker_pool=pool, settings=settings)
     server.ticker.start()
     assert tickers()
+    server.chariots.close()
 
     del server
-    import gc
-
     gc.collect()
     wait_until(lambda: not tickers(), message="the end of the thread")

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from chariots_core.jobs import JobStatus
 from chariots_core.jobs_sql import SqlJobStore
 from tests.server.served import Served, children, descendants
-from tests.support import process_alive, wait_until
+from tests.support import port_open, process_alive, wait_until
 
 RUNS = "/api/v1/pipelines/{}/runs"
 
@@ -180,7 +179,7 @@ def test_a_killed_worker_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.crash
 def test_a_killed_parent_takes_all_along(tmp_path: Path) -> None:
     """
-    When the first process is killed, none of the others is left, and the port is free.
+    When the first process is killed, none of the others is left, and nobody listens.
     """
     with Served(tmp_path, job_workers=1) as served:
         family = served.family()
@@ -189,9 +188,7 @@ def test_a_killed_parent_takes_all_along(tmp_path: Path) -> None:
         served.process.wait()
 
         wait_until(lambda: gone(family), message=lambda: str(list(filter(process_alive, family))))
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", int(served.url.rpartition(":")[2])))
+        assert not port_open("127.0.0.1", int(served.url.rpartition(":")[2]))
 
 
 @pytest.mark.crash

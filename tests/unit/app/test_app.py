@@ -18,7 +18,7 @@ from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import SequentialRunner
 from chariots_core.testing import TestOpStoreClient
 from chariots_core.workers import JobInput, hookimpl
-from tests.apps import pipelines
+from tests.apps import pipelines, track
 
 
 def make_app(folder: Path, **options: Any) -> App:
@@ -27,7 +27,7 @@ def make_app(folder: Path, **options: Any) -> App:
     """
     if options.pop("jobs", False):
         options["worker_pool"] = {"backend": "local", "url": f"sqlite:///{folder}/jobs.db"}
-    return App("tests", pipelines(), op_store=TestOpStoreClient(folder), **options)
+    return track(App("tests", pipelines(), op_store=TestOpStoreClient(folder), **options))
 
 
 @pytest.fixture(name="app")

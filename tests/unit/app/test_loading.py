@@ -46,11 +46,9 @@ def test_an_app_is_found(module: str, attribute: str, name: str) -> None:
     """
     An App, or the server made with one, is found by module and attribute; ``app`` by default.
     """
-    spec = module + attribute
+    app = load_app(module + attribute)
 
-    app = load_app(spec)
-
-    assert (name, spec) == (app.name, app.import_spec)
+    assert (name, module + (attribute or ":app")) == (app.name, app.import_spec)
 
 
 @pytest.mark.parametrize(
