@@ -21,6 +21,8 @@ from chariots_core.testing.job_store_contract.events import EventContract
 from chariots_core.testing.job_store_contract.harness import StoreHarness
 from chariots_core.testing.job_store_contract.lifecycle import LifecycleContract
 from chariots_core.testing.job_store_contract.lists import ListContract
+from chariots_core.testing.job_store_contract.losses import LossContract
+from chariots_core.testing.job_store_contract.outages import OutageContract
 from chariots_core.testing.job_store_contract.queue import QueueJobStoreContract
 from chariots_core.testing.job_store_contract.records import RecordContract
 from chariots_core.testing.job_store_contract.retries import RetryContract
@@ -42,6 +44,8 @@ class JobStoreContract(
     RetryContract,
     EndingContract,
     TickContract,
+    LossContract,
+    OutageContract,
     ConcurrencyContract,
 ):
     """

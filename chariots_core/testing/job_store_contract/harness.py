@@ -10,12 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any, Protocol, TypeVar
 
+import attrs
 import pytest
 
 from chariots_core.jobs.lifecycle import claim
 from chariots_core.jobs.record import JobRecord, NewJob
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import Guard, JobStore
+from chariots_core.jobs.tick import TickReport, tick
 
 T = TypeVar("T")
 
@@ -38,6 +40,33 @@ class StoreHarness(Protocol):
         """
 
 
+@attrs.define
+class Ticker:
+    """
+    Ticks a store and writes down what it is told to hand over and to publish.
+    """
+
+    store: JobStore
+    dispatched: list[JobRecord] = attrs.field(factory=list)
+    published: list[JobRecord] = attrs.field(factory=list)
+
+    def __call__(self, job_id: str | None = None, limit: int = 100) -> TickReport:
+        return tick(
+            self.store,
+            dispatch=self.dispatched.append,
+            publish=self.published.append,
+            job_id=job_id,
+            limit=limit,
+        )
+
+    @property
+    def sent(self) -> list[tuple[str, int]]:
+        """
+        What was handed over: ids and generations.
+        """
+        return [(record.id, record.generation) for record in self.dispatched]
+
+
 class StoreTests:
     """
     The fixtures of every part of the contract.
@@ -56,6 +85,19 @@ class StoreTests:
         A handle on the jobs of the app ``app``.
         """
         return harness.open("app")
+
+
+class TickTests(StoreTests):
+    """
+    The fixtures of those parts in which time is settled.
+    """
+
+    @pytest.fixture
+    def ticker(self, store: JobStore) -> Ticker:
+        """
+        A ticker of the store.
+        """
+        return Ticker(store)
 
 
 def new_job(**options: Any) -> NewJob:

@@ -4,70 +4,31 @@
 
 from __future__ import annotations
 
-import logging
-
-import attrs
 import pytest
 
-from chariots_core.errors import BrokerUnavailable, JobNotFound
+from chariots_core.errors import JobNotFound
 from chariots_core.jobs.lifecycle import (
     claim,
     complete,
     fail,
     release,
-    renew,
-    request_cancel,
 )
-from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import JobStore
-from chariots_core.jobs.tick import TickReport, tick
+from chariots_core.jobs.tick import TickReport
 from chariots_core.testing.job_store_contract.harness import (
     StoreHarness,
-    StoreTests,
+    Ticker,
+    TickTests,
     queued,
     started,
 )
 
 
-@attrs.define
-class Ticker:
-    """
-    Ticks a store and writes down what it is told to hand over and to publish.
-    """
-
-    store: JobStore
-    dispatched: list[JobRecord] = attrs.field(factory=list)
-    published: list[JobRecord] = attrs.field(factory=list)
-
-    def __call__(self, job_id: str | None = None, limit: int = 100) -> TickReport:
-        return tick(
-            self.store,
-            dispatch=self.dispatched.append,
-            publish=self.published.append,
-            job_id=job_id,
-            limit=limit,
-        )
-
-    @property
-    def sent(self) -> list[tuple[str, int]]:
-        """
-        What was handed over: ids and generations.
-        """
-        return [(record.id, record.generation) for record in self.dispatched]
-
-
-class TickContract(StoreTests):
+class TickContract(TickTests):
     """
     Whoever ticks, each job moves once.
     """
-
-    @pytest.fixture
-    def ticker(self, store: JobStore) -> Ticker:
-        """
-        A ticker of the store.
-        """
-        return Ticker(store)
 
     def test_nothing_to_do(self, store: JobStore, ticker: Ticker) -> None:
         """
@@ -80,104 +41,6 @@ class TickContract(StoreTests):
 
         assert TickReport() == ticker()
         assert ([], []) == (ticker.dispatched, ticker.published)
-
-    def test_lost_worker(self, harness: StoreHarness, store: JobStore, ticker: Ticker) -> None:
-        """
-        (30, 32) A job of one attempt whose lease ran out fails: its worker is lost.
-        """
-        record = started(store, lease=10.0)
-        harness.advance(8.0)
-        early = ticker()
-        harness.advance(2.1)
-        report = ticker()
-
-        lost = store.get(record.id)
-        assert TickReport() == early
-        assert TickReport(lost=1, changed=(lost,)) == report
-        assert (JobStatus.failed, Reason.WORKER_LOST, 1) == (lost.status, lost.reason, lost.attempt)
-        assert lost.error is not None
-        assert "'w1'" in lost.error.message
-        assert [] == ticker.dispatched
-        assert TickReport() == ticker()
-
-    def test_poison(self, harness: StoreHarness, store: JobStore, ticker: Ticker) -> None:
-        """
-        (33) A job that always loses its worker is started exactly max_attempts times.
-        """
-        job_id = started(store, lease=1.0, max_attempts=3).id
-        starts = 1
-        for _ in range(5):
-            harness.advance(2.0)
-            ticker()
-            starts += claim(store, job_id, worker="w", lease=1.0) is not None
-
-        last = store.get(job_id)
-        assert 3 == starts == last.attempt
-        assert (JobStatus.failed, Reason.ATTEMPTS_EXHAUSTED) == (last.status, last.reason)
-        assert [(job_id, 2), (job_id, 3)] == ticker.sent
-
-    def test_lost_worker_with_backoff(
-        self, harness: StoreHarness, store: JobStore, ticker: Ticker
-    ) -> None:
-        """
-        A lost attempt with a retry delay waits, and is handed over when its time has come.
-        """
-        record = started(store, lease=1.0, max_attempts=2, retry_delay=10.0)
-        harness.advance(2.0)
-        first = ticker()
-        waiting = store.get(record.id)
-        harness.advance(10.1)
-        second = ticker()
-
-        assert (1, 0) == (first.retried, first.due)
-        assert (JobStatus.deferred, Reason.RETRYING) == (waiting.status, waiting.reason)
-        assert (0, 1) == (second.retried, second.due)
-        assert [(record.id, 2)] == ticker.sent
-        assert JobStatus.queued is store.get(record.id).status
-
-    def test_live_worker(self, harness: StoreHarness, store: JobStore, ticker: Ticker) -> None:
-        """
-        (37) A job whose lease is renewed is never declared lost.
-        """
-        record = started(store, lease=10.0)
-        for _ in range(5):
-            harness.advance(8.0)
-            renew(store, record, lease=10.0)
-            assert TickReport() == ticker()
-
-        assert JobStatus.done is complete(store, record, value_json="1").status
-
-    def test_worker_that_is_just_in_time(self, harness: StoreHarness, store: JobStore) -> None:
-        """
-        (37) A lease that is renewed after a tick has seen it run out is not lost.
-        """
-        first = queued(store, delay=1.0)
-        record = started(store, lease=2.0)
-        harness.advance(3.0)
-        renewals = []
-
-        def dispatch(_record: JobRecord) -> None:
-            renewals.append(renew(store, record, lease=60.0))
-
-        report = tick(store, dispatch=dispatch, publish=renewals.append)
-
-        assert [first.id] == [changed.id for changed in report.changed]
-        assert renewals == [store.get(record.id)]
-
-    def test_cancelled_and_lost(
-        self, harness: StoreHarness, store: JobStore, ticker: Ticker
-    ) -> None:
-        """
-        (52) A job that was asked to end and lost its worker is cancelled, not tried again.
-        """
-        record = started(store, lease=1.0, max_attempts=3)
-        request_cancel(store, record.id)
-        harness.advance(2.0)
-        ticker()
-
-        ended = store.get(record.id)
-        assert (JobStatus.failed, Reason.CANCELLED) == (ended.status, ended.reason)
-        assert [] == ticker.dispatched
 
     def test_scheduled_job(self, harness: StoreHarness, store: JobStore, ticker: Ticker) -> None:
         """
@@ -336,115 +199,6 @@ class TickContract(StoreTests):
         harness.advance(2.0)
 
         assert [2, 1, 0] == [ticker(limit=2).lost for _ in range(3)]
-
-    def test_hand_over_that_fails(
-        self, harness: StoreHarness, store: JobStore, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """
-        A hand-over that fails is logged and tried again later; the other jobs are settled.
-        """
-        ids = [queued(store, delay=1.0, resend_after=10.0).id for _ in range(3)]
-        harness.advance(2.0)
-        reached = Ticker(store)
-
-        def dispatch(record: JobRecord) -> None:
-            if record.id == ids[0]:
-                raise OSError("the message is too long")
-            reached.dispatched.append(record)
-
-        with caplog.at_level(logging.WARNING, "chariots_core.jobs.tick"):
-            report = tick(store, dispatch=dispatch, publish=reached.published.append)
-        harness.advance(20.1)
-        reached()
-
-        assert (3, 1) == (report.due, report.errors)
-        assert [f"could not hand over job {ids[0]}"] == [
-            message.split(",")[0] for message in caplog.messages
-        ]
-        assert [(ids[1], 1), (ids[2], 1)] == reached.sent[:2]
-        assert (ids[0], 2) in reached.sent[2:]
-
-    @pytest.mark.parametrize("error", [BrokerUnavailable("it is down"), TimeoutError()])
-    def test_broker_that_is_down(
-        self, harness: StoreHarness, store: JobStore, error: Exception
-    ) -> None:
-        """
-        A broker that is out of reach is waited for once in a tick; no job is lost by that.
-        """
-        ids = [queued(store, delay=1.0, resend_after=10.0).id for _ in range(3)]
-        ids += [started(store, lease=1.0, max_attempts=2, resend_after=10.0).id for _ in range(2)]
-        harness.advance(2.0)
-        asked: list[str] = []
-
-        def dispatch(record: JobRecord) -> None:
-            asked.append(record.id)
-            raise error
-
-        report = tick(store, dispatch=dispatch, publish=print)
-        harness.advance(30.1)
-        back = Ticker(store)
-        back()
-
-        assert 1 == len(asked)
-        assert (3, 2, 1, 4) == (report.due, report.retried, report.errors, report.postponed)
-        assert set(ids) == {record.id for record in back.dispatched}
-
-    def test_job_that_is_never_resent(self, harness: StoreHarness, store: JobStore) -> None:
-        """
-        One that no later tick would hand over is handed over although the broker seems down.
-        """
-        for _ in range(3):
-            queued(store, delay=1.0, resend_after=None)
-        harness.advance(2.0)
-        asked: list[str] = []
-
-        def dispatch(record: JobRecord) -> None:
-            asked.append(record.id)
-            raise BrokerUnavailable("it is down")
-
-        report = tick(store, dispatch=dispatch, publish=print)
-
-        assert (3, 3, 0) == (len(asked), report.errors, report.postponed)
-
-    def test_budget(self, harness: StoreHarness, store: JobStore, ticker: Ticker) -> None:
-        """
-        When its time is over a tick begins nothing more; the rest stays due.
-        """
-        ids = {queued(store, delay=1.0).id for _ in range(3)}
-        harness.advance(2.0)
-
-        reports = [
-            tick(store, dispatch=ticker.dispatched.append, publish=print, budget=0.0)
-            for _ in range(4)
-        ]
-
-        assert [1, 1, 1, 0] == [report.due for report in reports]
-        assert ids == {record.id for record in ticker.dispatched}
-
-    def test_publication_that_fails(
-        self, harness: StoreHarness, store: JobStore, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        """
-        A publication that fails is tried again, and is no burden to each tick meanwhile.
-        """
-        done = complete(store, started(store), value_json="1", manifest_json="{}")
-        attempts = []
-
-        def publish(record: JobRecord) -> None:
-            attempts.append(record.id)
-            raise OSError("no space left on device")
-
-        def failing() -> TickReport:
-            return tick(store, dispatch=publish, publish=publish)
-
-        with caplog.at_level(logging.WARNING, "chariots_core.jobs.tick"):
-            assert 1 == failing().errors
-            assert TickReport() == failing()
-            harness.advance(400.0)
-            assert 1 == failing().errors
-        assert [done.id] * 2 == attempts
-        harness.advance(400.0)
-        assert 1 == Ticker(store)().published
 
     def test_retry_keeps_its_reason(
         self, harness: StoreHarness, store: JobStore, ticker: Ticker
