@@ -26,7 +26,7 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs import IdempotencyKey, JobQuery, JobStatus, NewJob, lifecycle
 from chariots_core.jobs.record import JobRecord, is_job_id
-from chariots_core.jobs.store import JobStore
+from chariots_core.jobs.store import Created, JobStore
 from chariots_core.jobs.tick import tick
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.workers import JobOptions, SubmitRequest
@@ -36,6 +36,16 @@ from chariots_core.workers.spawn import spawn_worker
 from tests.support import wait_until
 from tests.unit.workers.conftest import MakeApp
 from tests.unit.workers.pools import Failing, Modest, Ready
+
+
+class LosingAnswers(SqlJobStore):
+    """
+    Its connection breaks as a job is committed, and nobody learns that it was.
+    """
+
+    def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
+        super().create(job, idempotency=idempotency)
+        raise StoreUnavailable("the connection was lost")
 
 
 def descriptors() -> int:
@@ -215,6 +225,25 @@ def test_store_that_is_away(make_app: MakeApp, tmp_path: Path) -> None:
         pool.execute_pipeline_async("echo")
 
     assert [] == pool.requests
+
+
+def test_store_whose_answer_is_lost(make_app: MakeApp, tmp_path: Path) -> None:
+    """
+    17: a job whose record may be there is named by the error, and is handed over if it is.
+    """
+    pool = Ready(tmp_path)
+    make_app(pool)
+    store = pool.job_store()
+    pool._job_store = LosingAnswers(pool.resolved_store_url(), app=store.app)
+    with pytest.raises(StoreUnavailable) as caught:
+        pool.submit_job(NewJob(pipeline="echo", backend="", resend_after=0.01))
+    pool._job_store = store
+
+    job_id = caught.value.job_id
+    assert job_id is not None
+    assert JobStatus.queued is store.get(job_id).status
+    wait_until(lambda: pool.fetch_job(job_id).generation == 2, message="handed over")
+    assert {job_id} == {request.job_id for request in pool.requests}
 
 
 def test_one_key_makes_one_job(make_app: MakeApp, tmp_path: Path) -> None:
