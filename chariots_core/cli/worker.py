@@ -116,16 +116,21 @@ def _pool_of(spec: str) -> BaseWorkerPool:
 
 
 def _settings(spec: str, text: str | None, options: Mapping[str, Any]) -> WorkerSettings:
+    import attrs
+
+    from chariots_core.workers.app_specs import full_spec
     from chariots_core.workers.contracts import RunnerSettings
     from chariots_core.workers.session import WorkerSettings
 
     if text is not None:
-        return WorkerSettings.from_json(text)
+        settings = WorkerSettings.from_json(text)
+        app_spec = settings.runner.app_spec or full_spec(spec)
+        return attrs.evolve(settings, runner=attrs.evolve(settings.runner, app_spec=app_spec))
     return WorkerSettings(
         queues=options["queues"] or ("default",),
         grace=options["grace"],
         runner=RunnerSettings(
-            app_spec=spec,
+            app_spec=full_spec(spec),
             isolation=options["isolation"],
             start_method=options["start_method"],
             max_jobs=options["max_jobs"],

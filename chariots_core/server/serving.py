@@ -18,6 +18,7 @@ from chariots_core.errors import AppLoadError, BackendNotConfigured
 from chariots_core.server.children import Forked
 from chariots_core.server.ports import answers, reserved_port, url_of
 from chariots_core.server.server import PipelinesServer
+from chariots_core.workers.app_specs import full_spec
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.isolation.unix import die_with_parent
@@ -109,7 +110,7 @@ def load_server(app: str | PipelinesServer) -> PipelinesServer:
         raise AppLoadError(
             f"app {app!r} is of type {type(found).__name__}, and cannot be served: give a PipelinesServer"
         )
-    app_of(found).import_spec = app
+    app_of(found).import_spec = full_spec(app)
     return found
 
 

@@ -196,6 +196,18 @@ class BaseWorkerPool(ABC):
             capability="spawn",
         )
 
+    def after_fork_in_child(self) -> None:
+        """
+        Called in each process that a worker's process, or the process of the
+        app, forks for jobs: to close the inherited ends of connections.
+
+        A connection that is open in two processes stays open for the broker
+        when the worker closes its own end. A pool that keeps connections to a
+        broker closes the copies here, without a word to the broker, which would
+        speak for the worker. The base has none, and does nothing. What the app
+        itself opened is left to the app.
+        """
+
     def create_job_store(self, app: str) -> JobStore:
         """
         Make the handle to the jobs of *app*; nothing is opened yet.

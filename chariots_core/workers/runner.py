@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
@@ -19,7 +20,7 @@ from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import QueueJobStore
 from chariots_core.workers.commits import commit_patiently
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
-from chariots_core.workers.isolation import Ending, make_executor
+from chariots_core.workers.isolation import Ending, Host, StartAborted, make_executor
 from chariots_core.workers.supervision import Supervision
 from chariots_core.workers.switch import StopSwitch
 
@@ -40,12 +41,24 @@ class JobRunner:
     A runner belongs to the thread that made it: its children die with that
     thread. `stop` and `abort` may be called from signal handlers.
 
+    An engine that runs messages in processes of its own makes one there, for
+    instance in the process that is forked for a single message::
+
+        settings = RunnerSettings(isolation="fresh")
+        with JobRunner(app, worker_id=worker_id, settings=settings) as runner:
+            outcome = runner.run(job_id)
+
+    In a process with several threads each of them makes its own, with
+    ``start_method="spawn"`` and ``app_spec``: nothing safe can be forked there.
+
     Args:
         app: whose jobs.
         worker_id: who claims them.
         settings: how they are run.
-        housekeeping: called every few seconds while a job runs, from the same
-            loop: for heart-beats and ticks. An exception in it is logged.
+        housekeeping: called every few seconds while a job runs or a child is
+            waited for, from the same loop: for heart-beats and ticks. An
+            exception in it is logged.
+        after_fork: called in each child that is forked, before its first job.
     """
 
     def __init__(
@@ -55,6 +68,7 @@ class JobRunner:
         worker_id: str,
         settings: RunnerSettings | None = None,
         housekeeping: Callable[[], None] | None = None,
+        after_fork: Callable[[], None] | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.settings = settings or RunnerSettings()
@@ -63,7 +77,15 @@ class JobRunner:
         self._store = app.job_store
         self._housekeeping = housekeeping or (lambda: None)
         self._switch = StopSwitch()
-        self._executor = make_executor(app, self.settings, self._switch.fd)
+        self._executor = make_executor(
+            Host(
+                app=app,
+                settings=self.settings,
+                switch=self._switch,
+                attend=self._attend,
+                after_fork=after_fork or (lambda: None),
+            )
+        )
         self._closed = False
 
     def __enter__(self) -> Self:
@@ -88,20 +110,27 @@ class JobRunner:
         """
         Start the child ahead of the first job, so that the worker is ready when it says so.
 
+        It returns early if the runner is to stop.
+
         Raises:
             ConfigurationError: no job can be run here as the settings say.
         """
-        self._executor.prepare()
+        with suppress(StartAborted):
+            self._executor.prepare()
 
     def run(self, job_id: str) -> RunOutcome:
         """
         Run the job that a queue has delivered, if there is one and it is still to be run.
 
+        Returns:
+            What became of it; `RunOutcome.SKIPPED_DUPLICATE` also where no job
+            has, or could have, that id.
+
         Raises:
             StoreUnavailable: it cannot be claimed now.
             ConfigurationError: no job can be run here as the settings say.
         """
-        self._executor.prepare()
+        self.prepare()
         record = lifecycle.claim(
             self._store, job_id, worker=self.worker_id, lease=self.settings.lease
         )
@@ -118,11 +147,11 @@ class JobRunner:
             StoreUnavailable: nothing can be claimed now.
             ConfigurationError: no job can be run here as the settings say.
         """
-        if self.stopping:
-            return None
         if not isinstance(self._store, QueueJobStore):
             raise TypeError(f"a {self._store.kind!r} job store is no queue: use run(job_id)")
-        self._executor.prepare()
+        self.prepare()
+        if self.stopping:
+            return None
         record = self._store.claim_next(
             backend=backend, queues=queues, worker=self.worker_id, lease=self.settings.lease
         )
@@ -171,6 +200,8 @@ class JobRunner:
     def _execute(self, record: JobRecord) -> RunOutcome:
         try:
             execution = self._executor.start(record)
+        except StartAborted:
+            return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
         except Exception:
             # The fault is this worker's: the attempt has not begun, and does not count.
             self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
@@ -182,7 +213,7 @@ class JobRunner:
             execution=execution,
             settings=self.settings,
             switch=self._switch,
-            housekeeping=self._housekeeping,
+            housekeeping=self._attend,
         )
         try:
             ending = supervision.watch()
@@ -197,6 +228,12 @@ class JobRunner:
             )
             return RunOutcome.STALE
         return RunOutcome.STALE if settled is None else self._follow_up(settled)
+
+    def _attend(self) -> None:
+        try:
+            self._housekeeping()
+        except Exception:
+            logger.exception("housekeeping failed", extra={"action": "housekeeping_failed"})
 
     def _commit(self, record: JobRecord, ending: Ending, output: str | None) -> JobRecord | None:
         """

@@ -12,7 +12,8 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import attrs
 
@@ -89,6 +90,19 @@ class WorkerSession:
 
     There is no thread behind it: heart-beats and `tick` happen inside these calls.
 
+    **An engine with a loop of its own** does without `keep_running` and `wait`:
+
+    * One session for each process that is to be on the list of workers. Its
+      *signals* are not entered where the engine handles signals itself; the
+      engine's handler calls ``signals.request()``.
+    * From the engine's own loop or timer `housekeep`, every second or two: beats
+      and ticks. Calls must not overlap.
+    * `run` for each message, in the thread that made the session. Where the
+      engine runs messages in a process of their own, or in several threads, that
+      process, or each of these threads, makes a `JobRunner` instead: it renews
+      the lease by itself, and its children die with the thread that made it.
+    * `close` at the end, or a ``with`` block.
+
     Args:
         pool: the pool, bound to its app.
         settings: how the worker works.
@@ -122,9 +136,21 @@ class WorkerSession:
             worker_id=self.worker_id,
             settings=settings.runner,
             housekeeping=self._while_busy,
+            after_fork=pool.after_fork_in_child,
         )
         signals.on_request = self._runner.stop
         signals.on_order = self._abort
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
 
     @property
     def app_name(self) -> str:
@@ -153,12 +179,30 @@ class WorkerSession:
         """
         if self._signals.requested:
             return False
-        self._housekeep()
+        self.housekeep()
         if not self._is_ready and not self._failures:
-            self._is_ready = True
             self._runner.prepare()
-            self._on_ready()
+            # It may have been asked to stop meanwhile, and not be ready at all.
+            if not self._signals.requested:
+                self._is_ready = True
+                self._on_ready()
         return not self._signals.requested
+
+    def housekeep(self) -> None:
+        """
+        Show a sign of life and settle what is due, where it is time for that.
+
+        `keep_running` and `run` do it by themselves. A job store that is out of
+        reach is logged, and asked again later.
+        """
+        now = time.monotonic()
+        if now >= self._next_beat:
+            self._next_beat = now + self.settings.beat_interval
+            if self._guarded(self._beat, "show a sign of life") is None:
+                self._next_beat = now + self._pause()
+        if now >= self._next_tick:
+            self._next_tick = now + self.settings.tick_interval * random.uniform(0.8, 1.2)
+            self._guarded(self._tick, "settle what is due")
 
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """
@@ -218,24 +262,14 @@ class WorkerSession:
     # -- inside
 
     def _while_busy(self) -> None:
-        # The end of the grace, or of the parent, comes without a signal.
+        # The end of the grace, the word and the end of the parent come without a signal.
         if self._signals.ordered:
             self._abort()
-        self._housekeep()
+        self.housekeep()
 
     def _abort(self) -> None:
         self._unfinished = self._unfinished or self._runner.current is not None
         self._runner.abort()
-
-    def _housekeep(self) -> None:
-        now = time.monotonic()
-        if now >= self._next_beat:
-            self._next_beat = now + self.settings.beat_interval
-            if self._guarded(self._beat, "show a sign of life") is None:
-                self._next_beat = now + self._pause()
-        if now >= self._next_tick:
-            self._next_tick = now + self.settings.tick_interval * random.uniform(0.8, 1.2)
-            self._guarded(self._tick, "settle what is due")
 
     def _beat(self) -> bool:
         job = self._runner.current

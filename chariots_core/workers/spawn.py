@@ -200,6 +200,7 @@ def _be_worker(
     signal.set_wakeup_fd(-1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    pool.after_fork_in_child()
     return run_worker_process(
         pool, settings, lifeline=pipes.lifeline[0], on_ready=say_ready(pipes.ready[1]), last=True
     )

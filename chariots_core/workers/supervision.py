@@ -138,10 +138,7 @@ class Supervision:
 
     def _keep_house(self, now: float) -> None:
         self._housekeeping_at = now + self._settings.housekeeping_interval
-        try:
-            self._housekeeping()
-        except Exception:
-            logger.exception("housekeeping failed", extra={"action": "housekeeping_failed"})
+        self._housekeeping()
 
     def _enforce(self, verdict: Failure | StaleAttempt) -> Failure:
         """

@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -24,12 +24,12 @@ from tests.support import process_alive, wait_until
 
 @contextmanager
 def workers(
-    project: Project, app: App, *arguments: str, n: int = 1
+    project: Project, app: App, *arguments: str, n: int = 1, spec: str = "project:app"
 ) -> Iterator[subprocess.Popen[bytes]]:
     """
     The command, with *n* workers on the list.
     """
-    process = project.start("worker", "project:app", *arguments)
+    process = project.start("worker", spec, *arguments)
     try:
         wait_until(lambda: process.poll() is not None or alive(app) == n, 20, lambda: project.log)
         assert process.poll() is None, project.log
@@ -100,6 +100,40 @@ def test_spawned_children(project: Project, app: App) -> None:
 
         assert 0 == ended(process)
     assert 2 == len(set(pids))
+
+
+def test_app_without_an_attribute(project: Project, app: App) -> None:
+    """
+    A module alone names its attribute `app`, for the command and for the children it spawns.
+    """
+    with workers(project, app, "--start-method", "spawn", spec="project"):
+        job_id = submit(app)
+
+        wait_until(lambda: done(app, job_id), timeout=20, message=lambda: project.log)
+
+
+@pytest.mark.parametrize("by_signal", [True, False])
+def test_stop_while_a_child_imports(project: Project, by_signal: bool) -> None:
+    """
+    46: a worker that is asked to stop while its child imports the app ends at once, with 0.
+    """
+    (project.folder / "slow.py").write_text(
+        "import pathlib, sys, time\n"
+        "if 'spawned' in ' '.join(sys.orig_argv):\n"
+        "    pathlib.Path('importing').touch()\n"
+        "    time.sleep(60)\n"
+        "from project import *\n"
+    )
+    settings = WorkerSettings(runner=RunnerSettings(start_method="spawn"))
+    with chdir(project.folder), start_workers("slow:app", settings=settings, quiet=True) as worker:
+        wait_until((project.folder / "importing").exists, 20, lambda: worker.output)
+        if by_signal:
+            os.kill(worker.pid, signal.SIGTERM)
+        else:
+            worker.term()
+
+        assert 0 == worker.wait(timeout=5.0), worker.output
+        assert not worker.ready
 
 
 def test_interrupt_while_busy(project: Project, app: App) -> None:

@@ -14,13 +14,20 @@ from pathlib import Path
 
 import pytest
 
-from chariots_core.jobs import JobStatus, NewJob
+from chariots_core import workers
+from chariots_core.jobs import JobStatus, NewJob, lifecycle
 from chariots_core.jobs.tick import tick
-from chariots_core.workers import BaseWorkerPool, RunOutcome, SubmitRequest
-from chariots_core.workers.contracts import RunnerSettings
-from chariots_core.workers.session import WorkerSession, WorkerSettings
-from chariots_core.workers.signals import StopSignals
+from chariots_core.workers import (
+    BaseWorkerPool,
+    RunnerSettings,
+    RunOutcome,
+    StopSignals,
+    SubmitRequest,
+    WorkerSession,
+    WorkerSettings,
+)
 from tests.local.app import PlainApp
+from tests.support import wait_until
 
 
 class SlowPool(BaseWorkerPool):
@@ -145,3 +152,44 @@ def test_no_job_is_dropped(tmp_path: Path, job_id: str) -> None:
     app = PlainApp(worker_pool=SlowPool(tmp_path), pipelines={"nap": nap})
     with session_of(app) as session:
         assert RunOutcome.SKIPPED_DUPLICATE is session.run(job_id)
+
+
+def test_engine_with_a_loop_of_its_own(tmp_path: Path) -> None:
+    """
+    50, 61: an engine that consumes by itself has a worker on the list, and jobs of others
+    settled, by `housekeep` alone; it takes the session's word for when to stop.
+    """
+    pool = SlowPool(tmp_path)
+    app = PlainApp(worker_pool=pool, pipelines={"nap": nap})
+    lost = pool.execute_pipeline_async("nap", "0")
+    lifecycle.claim(app.job_store, lost, worker="dead", lease=0.0)
+    job_id = pool.execute_pipeline_async("nap", "0")
+    signals = StopSignals()
+    runner = RunnerSettings(start_method="fork")
+    settings = WorkerSettings(tick_interval=0.01, runner=runner)
+    with WorkerSession(pool, settings=settings, signals=signals) as session:
+
+        def settled() -> bool:
+            session.housekeep()
+            return app.job_store.get(lost).status.is_final
+
+        wait_until(settled, message="the lost job")
+        known = [worker.id for worker in app.job_store.workers()]
+        outcomes = [session.run(job_id)]
+        signals.request()
+        outcomes.append(session.run(job_id))
+
+    assert [session.worker_id] == known
+    assert [] == app.job_store.workers()
+    assert [RunOutcome.DONE, RunOutcome.HANDED_BACK] == outcomes
+    pool.close()
+
+
+def test_names_for_engines() -> None:
+    """
+    Whoever writes an engine's worker finds all parts in one place, and nothing else.
+    """
+    assert set(workers.__all__) <= set(dir(workers)) | set(workers._LATE)
+    assert [getattr(workers, name).__name__ for name in workers._LATE] == list(workers._LATE)
+    with pytest.raises(AttributeError, match="telepathy"):
+        _ = workers.telepathy

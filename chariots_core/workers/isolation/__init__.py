@@ -35,5 +35,14 @@ from chariots_core.workers.isolation.executors import (
     make_executor,
 )
 from chariots_core.workers.isolation.failures import Failure
+from chariots_core.workers.isolation.starting import Host, StartAborted
 
-__all__ = ["Ending", "Execution", "Executor", "Failure", "make_executor"]
+__all__ = [
+    "Ending",
+    "Execution",
+    "Executor",
+    "Failure",
+    "Host",
+    "StartAborted",
+    "make_executor",
+]

@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 _INHERITED: Final[list[object]] = []
 
 
-def settle_in(*, parent: int, control: int) -> None:
+def become_child(*, parent: int, control: int) -> None:
     """
     What both a forked and a spawned child do first.
 
@@ -87,7 +87,7 @@ def _writer(fd: int) -> io.TextIOWrapper:
     return open(fd, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False)
 
 
-def open_ahead(app: RunnerApp) -> None:
+def preload(app: RunnerApp) -> None:
     """
     Load the pipelines before a job asks for them, if the app can do that.
 
@@ -126,7 +126,7 @@ class JobServer:
         """
         Load what jobs need, then run them until the other end is closed.
         """
-        open_ahead(self._app)
+        preload(self._app)
         while (frame := self._channel.receive()) is not None:
             if isinstance(frame.header, Start):
                 self._answer(self._run(frame.header, frame.body))

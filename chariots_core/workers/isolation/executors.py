@@ -13,11 +13,11 @@ from typing import ClassVar, Final, TypeAlias
 from chariots_core.errors import ConfigurationError
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
-from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp, RunnerSettings
-from chariots_core.workers.isolation.child import open_ahead
+from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp
+from chariots_core.workers.isolation.child import preload
 from chariots_core.workers.isolation.children import Child, ChildLost
 from chariots_core.workers.isolation.failures import Failure, failure_of
-from chariots_core.workers.isolation.starting import Method, choose_method, start_child
+from chariots_core.workers.isolation.starting import Host, Method, choose_method, start_child
 from chariots_core.workers.isolation.wire import Frame, Raised, Returned, Start
 
 #: How an attempt can end by itself.
@@ -73,12 +73,16 @@ class Executor(ABC):
 
         Raises:
             ConfigurationError: no job can be run here as the settings say.
+            StartAborted: the worker is to stop before that was done.
         """
 
     @abstractmethod
     def start(self, record: JobRecord) -> Execution:
         """
         Begin the attempt that *record* claims.
+
+        Raises:
+            StartAborted: the worker is to stop, and the attempt did not begin.
         """
 
     @abstractmethod
@@ -94,18 +98,13 @@ class Executor(ABC):
         """
 
 
-def make_executor(app: RunnerApp, settings: RunnerSettings, wake: int) -> Executor:
+def make_executor(host: Host) -> Executor:
     """
-    The executor for the isolation that *settings* ask for.
-
-    Args:
-        app: what runs the jobs.
-        settings: see `RunnerSettings`.
-        wake: a descriptor that ends a wait when it becomes readable.
+    The executor for the isolation that the settings of *host* ask for.
     """
-    if settings.isolation == "thread":
-        return ThreadExecutor(app, wake)
-    return ChildExecutor(app, settings, wake)
+    if host.settings.isolation == "thread":
+        return ThreadExecutor(host)
+    return ChildExecutor(host)
 
 
 # -- in a child
@@ -158,10 +157,9 @@ class ChildExecutor(Executor):
     Runs attempts in children: one for many jobs, or one for each.
     """
 
-    def __init__(self, app: RunnerApp, settings: RunnerSettings, wake: int) -> None:
-        self._app = app
-        self._settings = settings
-        self._wake = wake
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._settings = host.settings
         self._child: Child | None = None
         self._method: Method | None = None
 
@@ -170,7 +168,7 @@ class ChildExecutor(Executor):
             self._ready_child()
         else:
             # The fork for a job is made when the job is there: a copy of what is loaded here.
-            open_ahead(self._app)
+            preload(self._host.app)
 
     def start(self, record: JobRecord) -> Execution:
         child = self._ready_child()
@@ -199,7 +197,7 @@ class ChildExecutor(Executor):
         if self._child is not None and not self._child.is_well():
             self._drop(grace=0.0)
         if self._child is None:
-            self._child = start_child(self._app, self._settings, self._wake, self._choose())
+            self._child = start_child(self._host, self._choose())
         return self._child
 
     def _choose(self) -> Method:
@@ -298,9 +296,8 @@ class ThreadExecutor(Executor):
     Runs attempts in threads of this process.
     """
 
-    def __init__(self, app: RunnerApp, wake: int) -> None:
-        self._app = app
-        self._wake = wake
+    def __init__(self, host: Host) -> None:
+        self._host = host
         self._execution: ThreadExecution | None = None
 
     def prepare(self) -> None:
@@ -309,7 +306,7 @@ class ThreadExecutor(Executor):
         """
 
     def start(self, record: JobRecord) -> Execution:
-        self._execution = ThreadExecution(self._app, record, self._wake)
+        self._execution = ThreadExecution(self._host.app, record, self._host.switch.fd)
         return self._execution
 
     def tidy(self) -> None:

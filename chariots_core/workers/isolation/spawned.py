@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from importlib import import_module
 from typing import cast
 
 from chariots_core.errors import AppLoadError
+from chariots_core.workers.app_specs import import_spec
 from chariots_core.workers.contracts import RunnerApp
 from chariots_core.workers.isolation.board import ProgressBoard
-from chariots_core.workers.isolation.child import JobServer, open_ahead, reopen_output, settle_in
+from chariots_core.workers.isolation.child import JobServer, become_child, preload, reopen_output
 from chariots_core.workers.isolation.failures import describe
 from chariots_core.workers.isolation.wire import Broken, Channel, Hello, Ready
 
@@ -32,7 +32,7 @@ def main(parent: int, control_fd: int, board_fd: int) -> int:
     Returns:
         The exit code.
     """
-    settle_in(parent=parent, control=control_fd)
+    become_child(parent=parent, control=control_fd)
     reopen_output()
     control = socket.socket(fileno=control_fd)
     for fd in (control_fd, board_fd):
@@ -43,7 +43,7 @@ def main(parent: int, control_fd: int, board_fd: int) -> int:
         return 1
     try:
         app = import_app(frame.header)
-        open_ahead(app)
+        preload(app)
     except BaseException as error:  # noqa: BLE001  the module may raise anything; the runner tells
         channel.send(Broken(error=describe(error)))
         return 1
@@ -64,15 +64,7 @@ def import_app(hello: Hello) -> RunnerApp:
         os.environ.pop("PYTHONPATH", None)
     else:
         os.environ["PYTHONPATH"] = hello.python_path
-    module_name, _, attribute = hello.app_spec.partition(":")
-    found: object = import_module(module_name)
-    for name in attribute.split("."):
-        if not hasattr(found, name):
-            raise AppLoadError(
-                f"app {hello.app_spec!r} cannot be loaded: {found!r} has no {name!r}; "
-                "name it as 'package.module:attribute'"
-            )
-        found = getattr(found, name)
+    found = import_spec(hello.app_spec)
     # A server carries its app.
     found = getattr(found, "chariots", found)
     if not callable(getattr(found, "execute_job", None)):

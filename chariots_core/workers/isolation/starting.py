@@ -4,6 +4,7 @@ How a child comes to be: a copy of this process, or a new interpreter.
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -14,19 +15,51 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import attrs
 
 from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.workers.contracts import RunnerApp, RunnerSettings
 from chariots_core.workers.isolation.board import ProgressBoard
-from chariots_core.workers.isolation.child import JobServer, leave_parent, settle_in
+from chariots_core.workers.isolation.child import JobServer, become_child, leave_parent
 from chariots_core.workers.isolation.children import LIVE, Child, ChildLost
 from chariots_core.workers.isolation.unix import flush_output
 from chariots_core.workers.isolation.wire import Broken, Frame, Hello, Ready
+from chariots_core.workers.switch import StopSwitch
+
+logger = logging.getLogger(__name__)
 
 Method: TypeAlias = Literal["fork", "spawn"]
+
+#: Seconds between two looks at what else is to be done while a child imports the app.
+_ATTEND_INTERVAL: Final = 0.2
+
+
+class StartAborted(Exception):
+    """
+    The worker was asked to stop before its child was ready; the child is gone.
+    """
+
+
+@attrs.frozen(kw_only=True)
+class Host:
+    """
+    What a process that starts children has.
+
+    Attributes:
+        app: what runs the jobs; a spawned child imports it anew.
+        settings: see `RunnerSettings`.
+        switch: tells that the worker shall stop.
+        attend: called now and then while a child is waited for.
+        after_fork: called in each forked child.
+    """
+
+    app: RunnerApp
+    settings: RunnerSettings
+    switch: StopSwitch
+    attend: Callable[[], None] = lambda: None
+    after_fork: Callable[[], None] = lambda: None
 
 
 def choose_method(settings: RunnerSettings) -> Method:
@@ -52,20 +85,19 @@ def choose_method(settings: RunnerSettings) -> Method:
     return method
 
 
-def start_child(app: RunnerApp, settings: RunnerSettings, wake: int, method: Method) -> Child:
+def start_child(host: Host, method: Method) -> Child:
     """
     A child that takes jobs.
 
     Args:
-        app: what runs them; a spawned child imports it anew.
-        settings: see `RunnerSettings`.
-        wake: a descriptor that ends a wait for the child when it becomes readable.
+        host: what it is started for.
         method: see `choose_method`.
 
     Raises:
         AppLoadError: a spawned child could not import the app.
+        StartAborted: the worker is to stop, and a spawned child was not ready yet.
     """
-    return _fork(app, wake) if method == "fork" else _spawn(settings, wake)
+    return _fork(host) if method == "fork" else _spawn(host)
 
 
 @attrs.frozen(kw_only=True)
@@ -107,7 +139,7 @@ class _Link:
 # -- fork
 
 
-def _fork(app: RunnerApp, wake: int) -> Child:
+def _fork(host: Host) -> Child:
     link = _Link.make()
     parent = os.getpid()
     flush_output()
@@ -116,14 +148,14 @@ def _fork(app: RunnerApp, wake: int) -> Child:
     try:
         pid = _fork_here()
         if pid == 0:
-            _run_and_exit(lambda: _serve(app, parent, link))
+            _run_and_exit(lambda: _serve(host, parent, link))
     except OSError:
         link.close()
         raise
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     link.close_theirs()
-    return link.child(pid, wake)
+    return link.child(pid, host.switch.fd)
 
 
 def _fork_here() -> int:
@@ -152,21 +184,25 @@ def _run_and_exit(serve: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def _serve(app: RunnerApp, parent: int, link: _Link) -> None:
+def _serve(host: Host, parent: int, link: _Link) -> None:
     os.setsid()
-    settle_in(parent=parent, control=link.theirs.fileno())
+    become_child(parent=parent, control=link.theirs.fileno())
     for sibling in list(LIVE):
         sibling.release()
     leave_parent(output=link.output_end)
     link.close_ours()
     os.close(link.output_end)
-    JobServer(app, link.theirs, link.board).serve()
+    try:
+        host.after_fork()
+    except Exception:
+        logger.exception("a pool's after_fork_in_child failed; the child goes on")
+    JobServer(host.app, link.theirs, link.board).serve()
 
 
 # -- spawn
 
 
-def _spawn(settings: RunnerSettings, wake: int) -> Child:
+def _spawn(host: Host) -> Child:
     link = _Link.make()
     numbers = [str(n) for n in (os.getpid(), link.theirs.fileno(), link.board.fd)]
     options = [part for option in sys.warnoptions for part in ("-W", option)]
@@ -186,33 +222,39 @@ def _spawn(settings: RunnerSettings, wake: int) -> Child:
     # The child is reaped by its own object.
     process.returncode = 0
     link.close_theirs()
-    child = link.child(process.pid, wake)
+    child = link.child(process.pid, host.switch.fd)
     try:
-        _introduce(child, settings)
+        _introduce(child, host)
     except BaseException:
         child.close()
         raise
     return child
 
 
-def _introduce(child: Child, settings: RunnerSettings) -> None:
+def _introduce(child: Child, host: Host) -> None:
     """
     Tell a spawned child where the app is, and wait until it is imported.
     """
+    settings = host.settings
     spec = settings.app_spec or ""
     hello = Hello(app_spec=spec, path=sys.path, python_path=os.environ.get("PYTHONPATH"))
     child.begin(hello, output_limit=settings.output_limit)
     child.jobs = 0
     deadline = time.monotonic() + settings.start_timeout
     while (left := deadline - time.monotonic()) > 0:
+        # Nothing has begun: a wish to stop need not wait for the import.
+        if host.switch.stopping:
+            raise StartAborted
         try:
-            frame = child.wait(left)
+            frame = child.wait(min(left, _ATTEND_INTERVAL))
         except ChildLost as lost:
             raise AppLoadError(
                 f"a child that imports app {spec!r} ended with {lost}: {child.output()}"
             ) from lost
         if frame is not None and _is_ready(frame, spec):
             return
+        host.switch.drain()
+        host.attend()
     raise AppLoadError(
         f"a child has not imported app {spec!r} within {settings.start_timeout:g} s: "
         "raise start_timeout, or import less"

@@ -273,7 +273,7 @@ def test_spawn_needs_a_name(app: FunctionApp) -> None:
     ("spec", "message"),
     [
         ("no_such_module:app", "No module named 'no_such_module'"),
-        ("tests.unit.workers_runner.kit:nobody", "has no 'nobody'"),
+        ("tests.unit.workers_runner.kit:nobody", "has no attribute 'nobody'"),
         ("tests.unit.workers_runner.kit:PIPELINES", "is a dict, not an app"),
         ("tests.unit.workers_runner.leaves:app", "exit code 7"),
     ],
