@@ -19,6 +19,9 @@ from sybil.parsers.rest import SkipParser as RestSkipParser
 
 OPTIONS = ELLIPSIS | NORMALIZE_WHITESPACE
 
+#: The most characters of a parameter that names a test.
+LONG = 80
+
 _home = Path.cwd()
 
 
@@ -59,6 +62,14 @@ docstrings = Sybil(
 )
 
 pytest_collect_file = (markdown + docstrings).pytest()
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """
+    A long text is no name of a test: it may have a time or an id in it, and then each
+    process would know the test under another name.
+    """
+    return argname if isinstance(val, str | bytes) and len(val) > LONG else None
 
 
 @pytest.hookimpl(optionalhook=True)
