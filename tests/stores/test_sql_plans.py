@@ -60,6 +60,12 @@ def cases(dialect: str) -> dict[str, tuple[str, dict[str, Any]]]:
     return {
         "get": (made.get, {"app": APP, "id": "x"}),
         "twin": (made.twin, {"app": APP, "id": "x", "key": "k"}),
+        "free id": (made.free_id, {"app": APP, "id": "old5"}),
+        "free key": (made.free_key, {"app": APP, "key": "k"}),
+        "room": (
+            made.make_room,
+            {"app": APP, "job_id": "old5", "kind": "state", "beyond": 1},
+        ),
         "change": (change.text, change.parameters),
         "settle": (lease.text, lease.parameters),
         "claim": (one.text, one.parameters),
@@ -77,6 +83,16 @@ def cases(dialect: str) -> dict[str, tuple[str, dict[str, Any]]]:
 
 
 NAMES = list(cases("sqlite"))
+
+
+def progress() -> tuple[str, dict[str, Any]]:
+    """
+    PostgreSQL's one statement for a change, its event, and the events that make room.
+    """
+    made = Statements("postgresql", CLOCKS["postgresql"])
+    change = made.change(APP, Guard(job_id="old5", status=JobStatus.done), "done", CHANGES)
+    event = {"kind_0": "state", "data_0": "{}", "beyond_0": 1}
+    return made.with_events(change.text, (True,)), {**change.parameters, **event}
 
 
 @pytest.fixture(scope="module", name="sqlite")
@@ -125,12 +141,12 @@ def test_plans_of_sqlite(sqlite: Database, name: str) -> None:
     assert [] == walked, plan
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "progress"])
 def test_plans_of_postgresql(postgresql: Database, name: str) -> None:
     """
     PostgreSQL finds every row by an index, and looks at a few.
     """
-    statement, parameters = cases("postgresql")[name]
+    statement, parameters = {**cases("postgresql"), "progress": progress()}[name]
     with postgresql.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", parameters)
         plan = "\n".join(str(row[0]) for row in cursor.fetchall())
