@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Self, Unpack
+from weakref import WeakSet
 
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
@@ -44,6 +45,17 @@ from chariots_core.workers.pool import BaseWorkerPool, JobOptions
 
 #: Seconds for which a count of workers is told again without asking the store.
 _WORKERS_KNOWN_FOR: Final = 1.0
+
+
+#: The apps of this process, as long as somebody uses them.
+_APPS: Final[WeakSet[App]] = WeakSet()
+
+
+def apps_of_this_process() -> tuple[App, ...]:
+    """
+    The apps that this process has made and still uses, in no order.
+    """
+    return tuple(_APPS)
 
 
 class App:
@@ -98,6 +110,7 @@ class App:
         )
         self._turns = Turns(self.settings.max_concurrent_runs, self.settings.run_patience)
         self._workers: tuple[float, int] = (0.0, 0)
+        _APPS.add(self)
 
     # -- what is served
 

@@ -98,6 +98,7 @@ def worker(
     )
     pool = _pool_of(app)
     settings = _settings(app, settings_json, options)
+    pool.capabilities.require_isolation(settings.runner.isolation, backend=pool.name)
     on_ready = None if ready_fd is None else say_ready(ready_fd)
     ctx.exit(_run(pool, settings, processes, lifeline_fd, on_ready))
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import attrs
 
-from chariots_core.local.wake import Bell, Listener, meeting_place
+from chariots_core.local.wake import Listener, Notifier, meeting_place
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
 from chariots_core.workers.options import read_options
 from chariots_core.workers.pool import BaseWorkerPool
@@ -74,7 +74,7 @@ class LocalWorkerPool(BaseWorkerPool):
         """
         Wake the idle workers of this machine that take jobs from the queue.
         """
-        Bell(meeting_place(self.resolved_store_url(), request.app)).ring(request.queue)
+        Notifier(meeting_place(self.resolved_store_url(), request.app)).notify(request.queue)
 
     def run_worker(self, session: WorkerSession) -> None:
         """
@@ -87,9 +87,9 @@ class LocalWorkerPool(BaseWorkerPool):
                     listener.show(idle=False)
                 elif not listener.idle:
                     # Once more after the sign went up: a job that came in
-                    # between rang for nobody.
+                    # between notified nobody.
                     listener.show(idle=True)
                 elif session.wait(self.options.poll_interval, *listener.fds):
-                    # Down before the look: who submits meanwhile need not ring here.
+                    # Down before the look: who submits meanwhile need not notify here.
                     listener.show(idle=False)
                     listener.drain()

@@ -50,7 +50,7 @@ def meeting_place(store_url: str, app: str) -> Path | None:
     return None
 
 
-class Bell:
+class Notifier:
     """
     Wakes the idle workers that listen in a folder.
 
@@ -61,7 +61,7 @@ class Bell:
     def __init__(self, place: Path | None) -> None:
         self._place = place
 
-    def ring(self, queue: str) -> int:
+    def notify(self, queue: str) -> int:
         """
         Wake the idle workers that take jobs from *queue*.
 
@@ -84,7 +84,7 @@ class Bell:
 
 class Listener:
     """
-    A worker's end: hears the bell while the worker is idle. A context manager.
+    A worker's end: is notified while the worker is idle. A context manager.
 
     Args:
         place: the folder; ``None``: there is none, and the worker polls.
@@ -140,7 +140,7 @@ class Listener:
 
     def drain(self) -> None:
         """
-        Forget what has rung.
+        Forget what it was notified of.
         """
         if self._socket is None:
             return

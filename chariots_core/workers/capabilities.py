@@ -21,7 +21,7 @@ _REMEDIES: Final = {
     "schedule": "submit without a delay",
     "retry": "submit with max_attempts=1",
     "timeout_hard": "submit without a timeout",
-    "spawn": "start workers with the command `chariots worker`",
+    "spawn": "start workers as its documentation says, or give the pool a run_worker",
 }
 
 

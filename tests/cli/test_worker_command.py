@@ -112,6 +112,22 @@ def test_app_without_an_attribute(project: Project, app: App) -> None:
         wait_until(lambda: done(app, job_id), timeout=20, message=lambda: project.log)
 
 
+def test_isolation_that_the_backend_lacks(project: Project) -> None:
+    """
+    8: a way of running jobs that the backend does not declare is refused before any is taken.
+    """
+    (project.folder / "warm.py").write_text(
+        "from project import *\n"
+        "from chariots_core.local import LocalWorkerPool\n"
+        "class Pool(LocalWorkerPool):\n"
+        "    capabilities = LocalWorkerPool.capabilities.without('thread')\n"
+        "app = PipelinesServer(pipelines, worker_pool=Pool(), import_name='warm')\n"
+    )
+    told = project.run("worker", "warm:app", "--isolation", "thread", code=2).stderr
+
+    assert "['fresh', 'warm']" in told
+
+
 @pytest.mark.parametrize("by_signal", [True, False])
 def test_stop_while_a_child_imports(project: Project, by_signal: bool) -> None:
     """

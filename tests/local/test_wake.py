@@ -1,5 +1,5 @@
 """
-How an idle worker is woken: who hears the bell, and what becomes of the dead.
+How an idle worker is woken: who is notified, and what becomes of the dead.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chariots_core.local.wake import Bell, Listener, meeting_place
+from chariots_core.local.wake import Listener, Notifier, meeting_place
 from chariots_core.workers.signals import poll
 from tests.support import wait_until
 
@@ -27,7 +27,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def heard(listener: Listener) -> bool:
     """
-    Whether the bell rang for a listener, which forgets it.
+    Whether a listener was notified, which it forgets.
     """
     if not poll(listener.fds, 0.0):
         return False
@@ -37,15 +37,15 @@ def heard(listener: Listener) -> bool:
 
 def test_only_idle_workers_hear(place: Path) -> None:
     """
-    The bell rings for a worker while it is idle, and for a busy one not at all.
+    A worker is notified while it is idle, and not while it is busy.
     """
     with Listener(place, ("default",)) as listener:
-        assert 0 == Bell(place).ring("default")
+        assert 0 == Notifier(place).notify("default")
         listener.show(idle=True)
-        assert 1 == Bell(place).ring("default")
+        assert 1 == Notifier(place).notify("default")
         assert heard(listener)
         listener.show(idle=False)
-        assert 0 == Bell(place).ring("default")
+        assert 0 == Notifier(place).notify("default")
         assert not heard(listener)
 
 
@@ -56,29 +56,29 @@ def test_only_workers_of_the_queue_hear(place: Path) -> None:
     with Listener(place, ("big", "small")) as both, Listener(place, ("default",)) as other:
         both.show(idle=True)
         other.show(idle=True)
-        assert 1 == Bell(place).ring("small")
+        assert 1 == Notifier(place).notify("small")
         assert (True, False) == (heard(both), heard(other))
 
 
-def test_many_bells_wake_once(place: Path) -> None:
+def test_many_notifiers_wake_once(place: Path) -> None:
     """
-    However often it rings, a worker that slept forgets it all at once; no bell blocks.
+    However often it is notified, a worker that slept forgets it all at once; no notifier blocks.
     """
     with Listener(place, ("default",)) as listener:
         listener.show(idle=True)
-        bell = Bell(place)
+        notifier = Notifier(place)
         for _ in range(2000):
-            assert 1 == bell.ring("default")
+            assert 1 == notifier.notify("default")
         assert heard(listener)
         assert not heard(listener)
 
 
 def test_nobody_ever_listened(tmp_path: Path) -> None:
     """
-    A bell where no worker has been is no error.
+    To notify where no worker has been is no error.
     """
-    assert 0 == Bell(tmp_path / "nobody").ring("default")
-    assert 0 == Bell(None).ring("default")
+    assert 0 == Notifier(tmp_path / "nobody").notify("default")
+    assert 0 == Notifier(None).notify("default")
 
 
 def leave_behind(place: Path, *, idle: bool) -> None:
@@ -99,7 +99,7 @@ def test_killed_idle_worker_is_forgotten(place: Path) -> None:
     """
     leave_behind(place, idle=True)
 
-    assert 0 == Bell(place).ring("default")
+    assert 0 == Notifier(place).notify("default")
     assert [] == list(place.iterdir())
 
 
@@ -117,7 +117,7 @@ def test_killed_busy_worker_is_forgotten(place: Path) -> None:
 
 def test_folder_is_private(place: Path) -> None:
     """
-    Nobody else can ring, or put a socket of his own there.
+    Nobody else can notify, or put a socket of his own there.
     """
     with Listener(place, ("default",)):
         for folder in (place, place.parent):
@@ -145,7 +145,7 @@ def test_folder_that_was_cleaned_up(place: Path) -> None:
         for path in place.iterdir():
             path.unlink()
         listener.show(idle=True)
-        assert 0 == Bell(place).ring("default")
+        assert 0 == Notifier(place).notify("default")
 
 
 def test_place_tells_nothing_and_is_short() -> None:
@@ -173,13 +173,13 @@ def test_places_differ_by_store_and_app() -> None:
 
 def test_waker_may_be_another_process(place: Path) -> None:
     """
-    Any process of the user can ring.
+    Any process of the user can notify.
     """
     with Listener(place, ("default",)) as listener:
         listener.show(idle=True)
         pid = os.fork()
         if pid == 0:
-            Bell(place).ring("default")
+            Notifier(place).notify("default")
             os._exit(0)
-        wait_until(lambda: heard(listener), message="the bell")
+        wait_until(lambda: heard(listener), message="the notification")
         os.waitpid(pid, 0)

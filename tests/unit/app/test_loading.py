@@ -4,11 +4,12 @@ Apps named by text.
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
 
-from chariots_core.app import load_app
+from chariots_core.app import App, apps_of_this_process, load_app
 from chariots_core.errors import AppLoadError, ChariotsError
 
 SOURCE = """
@@ -79,3 +80,15 @@ def test_an_empty_spec_is_an_error() -> None:
     """
     with pytest.raises(AppLoadError, match="does not name an app"):
         load_app("")
+
+
+def test_apps_of_this_process() -> None:
+    """
+    An app is known to its process as long as somebody uses it.
+    """
+    app = App("registered", [])
+    assert app in apps_of_this_process()
+    del app
+    gc.collect()
+
+    assert "registered" not in {known.name for known in apps_of_this_process()}

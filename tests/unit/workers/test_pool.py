@@ -153,7 +153,7 @@ def test_spawn_is_refused_where_not_declared(make_app: MakeApp, tmp_path: Path) 
     """
     pool = Modest(tmp_path)
     make_app(pool)
-    with pytest.raises(UnsupportedCapability, match="chariots worker"):
+    with pytest.raises(UnsupportedCapability, match="run_worker"):
         pool.spawn_worker()
 
 
