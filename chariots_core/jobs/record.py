@@ -155,7 +155,8 @@ class NewJob:
         max_attempts: how many times it may be started in all.
         retry_delay: seconds before the second attempt; doubled for each further one.
         timeout: seconds that one attempt may take; ``None``: no bound.
-        queue_timeout: seconds after which a job that nobody could start fails.
+        queue_timeout: seconds after which a job that nobody could start fails;
+            ``None``: it waits for as long as it takes.
         delay: seconds before it may start; more than 0 makes it ``deferred``.
         result_ttl: seconds for which a final record is kept.
         resend_after: seconds after which a job that is still queued is handed

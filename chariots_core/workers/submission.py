@@ -18,7 +18,7 @@ from chariots_core.errors import (
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobError, JobRecord, NewJob
 from chariots_core.jobs.status import JobStatus
-from chariots_core.jobs.store import Created, IdempotencyKey
+from chariots_core.jobs.store import IdempotencyKey
 
 if TYPE_CHECKING:
     from chariots_core.workers.pool import BaseWorkerPool
@@ -44,16 +44,6 @@ def submit(pool: BaseWorkerPool, job: NewJob, idempotency: IdempotencyKey | None
             _hand_over(pool, record)
         pool.app.emit(record.status.value, record)
     return record
-
-
-def _record(pool: BaseWorkerPool, job: NewJob, idempotency: IdempotencyKey | None) -> Created:
-    try:
-        return pool.job_store().create(job, idempotency=idempotency)
-    except StoreUnavailable as error:
-        # The answer may have been lost, not the record: whoever asks for the id
-        # learns which, and a record that is there is handed over by `tick`.
-        error.job_id = job.id
-        raise
 
 
 def _hand_over(pool: BaseWorkerPool, record: JobRecord) -> None:
