@@ -134,7 +134,10 @@ class OpenableApp(Protocol):
 
 class RunOutcome(Enum):
     """
-    What became of one delivery of a job; only the first three changed it for good.
+    What became of one delivery of a job.
+
+    Whatever it is, the queue is done with the message, except for
+    `HANDED_BACK`: then the message is to stay, or to be put back.
     """
 
     #: the result is committed
@@ -143,7 +146,8 @@ class RunOutcome(Enum):
     FAILED = "failed"
     #: the attempt failed, and the job will start once more
     RETRIED = "retried"
-    #: nothing ran; the job waits for another worker, and the attempt does not count
+    #: nothing ran, and no attempt was counted: the worker is to stop, does not
+    #: know the pipeline, or cannot reach the job store
     HANDED_BACK = "handed_back"
     #: nothing ran: the job is final, runs elsewhere, is not due, or unknown
     SKIPPED_DUPLICATE = "skipped_duplicate"

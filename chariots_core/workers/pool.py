@@ -8,8 +8,7 @@ import copy
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self, TypedDict, Unpack, final
+from typing import TYPE_CHECKING, ClassVar, Self, Unpack, final
 
 from chariots_core.errors import (
     BackendMisconfigured,
@@ -20,58 +19,20 @@ from chariots_core.jobs.store import IdempotencyKey, JobStore
 from chariots_core.jobs.tick import tick
 from chariots_core.workers import submission
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
-from chariots_core.workers.contracts import Isolation, RunnerApp, StartMethod
+from chariots_core.workers.contracts import Isolation, StartMethod
+from chariots_core.workers.pool_types import (
+    DEFAULT_STORE_URL,
+    JobOptions,
+    PoolApp,
+    absolute_url,
+)
 from chariots_core.workers.requests import SubmitRequest
 
 if TYPE_CHECKING:
     from chariots_core.workers.handle import WorkerProcess
     from chariots_core.workers.session import WorkerSession
 
-#: Where jobs are kept unless somebody says otherwise.
-DEFAULT_STORE_URL = "sqlite:///.chariots/jobs.db"
-
-
-class Hooks(Protocol):
-    """
-    The hooks through which a pool hands over and looks up.
-    """
-
-    def execute_pipeline(self, pool: BaseWorkerPool, request: SubmitRequest) -> None:
-        """
-        Hand one recorded job over.
-        """
-
-    def lookup_job(self, pool: BaseWorkerPool, job_id: str) -> JobRecord:
-        """
-        Answer for one job.
-        """
-
-
-class PoolApp(RunnerApp, Protocol):
-    """
-    The app, as its pool sees it: what a job runner needs, and the hooks.
-    """
-
-    @property
-    def plugins(self) -> Hooks:
-        """
-        The app's plugins.
-        """
-
-
-class JobOptions(TypedDict, total=False):
-    """
-    What a caller may ask of one job beside its input; see `NewJob`.
-    """
-
-    queue: str
-    priority: int
-    max_attempts: int
-    retry_delay: float
-    timeout: float | None
-    queue_timeout: float | None
-    delay: float
-    result_ttl: float
+__all__ = ["BaseWorkerPool", "JobOptions", "absolute_url"]
 
 
 class BaseWorkerPool(ABC):
@@ -409,15 +370,3 @@ class BaseWorkerPool(ABC):
         """
         if self._job_store is not None:
             self._job_store.close()
-
-
-def absolute_url(url: str) -> str:
-    """
-    *url*, with the path of a SQLite file made absolute, so that it means the
-    same file wherever a process of the app stands.
-    """
-    prefix = "sqlite:///"
-    path = url.removeprefix(prefix)
-    if not url.startswith(prefix) or not path or path.startswith((":memory:", "file:", "/")):
-        return url
-    return f"{prefix}{Path(path).absolute()}"
