@@ -45,7 +45,8 @@ class JobRunner:
     instance in the process that is forked for a single message::
 
         settings = RunnerSettings(isolation="fresh")
-        with JobRunner(app, worker_id=worker_id, settings=settings) as runner:
+        leave = pool.after_fork_in_child
+        with JobRunner(app, worker_id=name, settings=settings, after_fork=leave) as runner:
             outcome = runner.run(job_id)
 
     In a process with several threads each of them makes its own, with

@@ -182,7 +182,8 @@ class Supervisor:
         # What it said may have been heard only by now.
         slot.was_ready = slot.was_ready or process.ready
         code = process.exit_code
-        if not slot.was_ready and (code is None or code >= 0):
+        asked = self._signals.requested
+        if not slot.was_ready and not asked and (code is None or code >= 0):
             # One that could not begin at all will not do better the next time.
             raise ChildFailed(
                 f"the {slot.what} (pid {process.pid}) ended at its start (exit code {code}): "
