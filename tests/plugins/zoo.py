@@ -12,7 +12,9 @@ GOOD = """
 
     import attrs
 
-    from chariots_core.workers import BackendInfo, BaseWorkerPool, hookimpl, read_options
+    from chariots_core.workers import (
+        BackendInfo, BaseWorkerPool, RunOutcome, hookimpl, read_options
+    )
 
 
     @attrs.frozen(kw_only=True)
@@ -31,12 +33,14 @@ GOOD = """
             self.folder = Path(options.folder)
 
         def submit(self, request):
-            (self.folder / request.job_id).touch()
+            (self.folder / request.message_id).touch()
 
         def run_worker(self, session):
             while session.keep_running():
                 for message in sorted(self.folder.iterdir()):
-                    session.run(message.name)
+                    job_id = message.name.rpartition("-")[0]
+                    if session.run(job_id) is RunOutcome.HANDED_BACK:
+                        break
                     message.unlink(missing_ok=True)
                 session.wait(0.05)
 
