@@ -106,7 +106,7 @@ class LoadedPipelines:
             PipelineNotFound: there is no such pipeline.
             StoreUnavailable: the store was never reached by this process.
         """
-        if _clock() >= self._look_at:
+        if not self._is_open or _clock() >= self._look_at:
             self.refresh()
         try:
             return self._loaded[name]

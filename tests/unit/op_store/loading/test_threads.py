@@ -56,6 +56,16 @@ def test_first_use_by_many_threads(app: App) -> None:
     assert 1 == len(app.store.savings("scale"))
 
 
+def test_first_look_by_many_threads(make_app: MakeApp) -> None:
+    """
+    A thread that comes while another opens finds the pipelines, not their absence.
+    """
+    loaded = make_app(freshness=60.0).loaded
+    in_threads(8, lambda _: loaded.get("predict"))
+
+    assert loaded.is_loaded("predict")
+
+
 def test_trainings_of_one_op_follow_one_another(app: App) -> None:
     """
     Trainings at the same time, by jobs or requests, lose nothing of one another.
