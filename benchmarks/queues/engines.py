@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
 
@@ -104,13 +104,20 @@ class Engine(ABC):
         """
         Proportional set size of the worker processes, in MB.
         """
-        return sum(p.memory_full_info().pss for p in self.tree()) / 1e6
+        return self._sum(lambda process: process.memory_full_info().pss) / 1e6
 
     def cpu_seconds(self) -> float:
         """
         CPU time that the worker processes have used.
         """
-        return sum(sum(p.cpu_times()[:2]) for p in self.tree())
+        return self._sum(lambda process: sum(process.cpu_times()[:2]))
+
+    def _sum(self, read: Callable[[psutil.Process], float]) -> float:
+        total = 0.0
+        for process in self.tree():
+            with contextlib.suppress(psutil.NoSuchProcess):  # a fork per job comes and goes
+                total += read(process)
+        return total
 
     @abstractmethod
     def open(self) -> None:
