@@ -188,7 +188,9 @@ def test_a_killed_parent_takes_all_along(tmp_path: Path) -> None:
         served.process.wait()
 
         wait_until(lambda: gone(family), message=lambda: str(list(filter(process_alive, family))))
-        assert not port_open("127.0.0.1", int(served.url.rpartition(":")[2]))
+        # a process that had just begun when they were counted may hold the port a little longer
+        port = int(served.url.rpartition(":")[2])
+        wait_until(lambda: not port_open("127.0.0.1", port), message="the end of the port")
 
 
 @pytest.mark.crash
