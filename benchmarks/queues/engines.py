@@ -59,6 +59,8 @@ class Engine(ABC):
 
     name: str
     submitted = 0
+    #: what part of the jobs is enough to measure it: a slow one would take all the time
+    share = 1
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="chariots-bench-"))
@@ -238,6 +240,7 @@ class RQFork(RQSimple):
 
     name = "raw RQ Worker (fork per job)"
     worker_class = "rq.Worker"
+    share = 10
 
 
 class CeleryPrefork(RedisEngine):

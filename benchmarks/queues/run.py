@@ -107,7 +107,9 @@ def main() -> None:
     cases = [
         Case(
             name=f"{engine.name}, {workers}",
-            measure=functools.partial(measure, engine, workers, options.jobs, ROUND_TRIPS),
+            measure=functools.partial(
+                measure, engine, workers, options.jobs // engine.share, ROUND_TRIPS // engine.share
+            ),
         )
         for engine, workers in matrix
         if options.only in engine.name
