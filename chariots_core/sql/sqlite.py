@@ -23,6 +23,7 @@ from chariots_core.sql.addresses import Address
 T = TypeVar("T")
 
 _BUSY: Final = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY})
+_READS: Final = ("SELECT", "WITH", "PRAGMA")
 _SHORT_STEPS: Final = 100
 
 
@@ -42,10 +43,11 @@ class PatientCursor(sqlite3.Cursor):
         return self
 
     def _may_wait(self, error: sqlite3.OperationalError, sql: str) -> bool:
-        # Within a transaction, only what has not begun to read can wait: the
-        # rest would wait for itself.
+        # Within a transaction only what reads can wait, e.g. for a process that
+        # is the first to open the file or the last to close it. A write would
+        # wait for itself.
         return is_busy(error) and (
-            not self.connection.in_transaction or sql.lstrip()[:6].upper() == "SELECT"
+            not self.connection.in_transaction or sql.lstrip().upper().startswith(_READS)
         )
 
 

@@ -9,7 +9,7 @@ import os
 import socket
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from chariots_core.jobs import NewJob
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.jobs_sql.schema import SCHEMA
 from chariots_core.sql import Database, Schema
+from chariots_core.sql.sqlite import PatientConnection, wait_for
 from tests.support import free_port, wait_until
 
 _things = sa.MetaData()
@@ -377,6 +378,34 @@ def test_writer_that_waits(tmp_path: Path) -> None:
 
     assert ["x", "y"] == names(store)
     store.close()
+
+
+@pytest.mark.parametrize("look", ["SELECT name FROM things", "PRAGMA table_info(things)"])
+def test_reader_waits_for_who_has_the_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    """
+    A look at a file that another process has for itself, as the first to open
+    it does, waits for that one; also at the start of a transaction.
+    """
+    file = tmp_path / "x.db"
+    with (
+        closing(sqlite3.connect(file, isolation_level=None)) as other,
+        closing(sqlite3.connect(file, timeout=0.0, factory=PatientConnection)) as mine,
+    ):
+        other.execute("CREATE TABLE things (name TEXT)")
+        other.execute("INSERT INTO things VALUES ('x')")
+        other.execute("BEGIN EXCLUSIVE")
+        mine.cursor().execute("BEGIN")
+
+        def leave_and_wait(act: Callable[[], object], patience: float) -> object:
+            other.execute("ROLLBACK")
+            return wait_for(act, patience)
+
+        monkeypatch.setattr("chariots_core.sql.sqlite.wait_for", leave_and_wait)
+
+        assert 1 == len(mine.cursor().execute(look).fetchall())
+        assert not other.in_transaction
 
 
 def test_error_rolls_back(tmp_path: Path) -> None:
