@@ -12,6 +12,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 
 from tests import support
+from tests.redis_servers import RedisProcess, redis_program
 
 
 @pytest.fixture(autouse=True)
@@ -56,3 +57,16 @@ def _postgres_url() -> Iterator[str]:
         with engine.connect() as connection:
             connection.execute(sqlalchemy.text(f'DROP DATABASE "{name}" WITH (FORCE)'))
         engine.dispose()
+
+
+@pytest.fixture(scope="session", name="redis_server")
+def _redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    """
+    A redis-server that the tests of a process share; each leaves its database empty.
+    """
+    if redis_program() is None:
+        missing_service("a redis-server")
+    server = RedisProcess(tmp_path_factory.mktemp("redis"))
+    server.start()
+    yield server
+    server.kill()

@@ -1,0 +1,206 @@
+"""
+From what Redis holds to records, and from changes to arguments: the one place of both.
+
+Redis keeps texts. A field without a value is not there; times are microseconds
+since 1970, whole numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import attrs
+
+from chariots_core.jobs.changes import FromNow, Plus
+from chariots_core.jobs.record import JobError, JobEvent, JobRecord, Progress, WorkerRecord
+from chariots_core.jobs.status import JobStatus
+
+#: A list of fields and values, as Redis returns a hash.
+Flat = Sequence[bytes]
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST: Final = datetime.max.replace(tzinfo=UTC)
+_dump: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
+_load: Final = json.loads
+
+
+def microseconds(seconds: float) -> int:
+    """
+    A duration as Redis keeps it.
+    """
+    return round(seconds * 1e6)
+
+
+def stamp(time: datetime) -> int:
+    """
+    A time as Redis keeps it.
+    """
+    return (time - _EPOCH) // timedelta(microseconds=1)
+
+
+def time_from(text: bytes) -> datetime:
+    """
+    A time that Redis has kept.
+    """
+    try:
+        return _EPOCH + timedelta(microseconds=int(text))
+    except OverflowError:
+        # Thousands of years from now: never, as far as anybody can wait.
+        return _LATEST
+
+
+def _error(text: bytes) -> JobError:
+    return JobError(**_load(text))
+
+
+def _progress(text: bytes) -> Progress:
+    return Progress(**_load(text))
+
+
+def _flag(text: bytes) -> bool:
+    return text == b"1"
+
+
+_STATUS: Final = {status.value.encode(): status for status in JobStatus}
+
+_READ: Final[Mapping[bytes, tuple[str, Callable[[bytes], Any]]]] = {
+    name.encode(): (name, read)
+    for read, names in (
+        (bytes.decode, ("id", "app", "pipeline", "backend", "queue", "reason", "worker",
+                        "input_json", "input_ref", "value_json", "value_ref", "manifest_json")),
+        (int, ("seq", "attempt", "max_attempts", "priority", "token", "generation")),
+        (float, ("retry_delay", "timeout", "queue_timeout", "resend_after", "result_ttl")),
+        (time_from, ("lease_until", "resend_at", "due_at", "queue_expires_at", "created_at",
+                     "queued_at", "started_at", "finished_at", "expires_at", "published_at")),
+        (_STATUS.__getitem__, ("status",)),
+        (_flag, ("cancel_requested",)),
+        (_load, ("versions",)),
+        (_error, ("error",)),
+        (_progress, ("progress",)),
+    )
+    for name in names
+}  # fmt: skip
+
+#: The fields that stand apart, because they may be long.
+_TEXTS: Final = frozenset(
+    {"input_json", "value_json", "manifest_json", "versions", "error", "progress"}
+)
+
+
+def job_from(row: tuple[Flat, Flat], *, app: str) -> JobRecord:
+    """
+    The record in the two hashes of a job.
+    """
+    values: dict[str, Any] = {}
+    for flat in row:
+        pairs = iter(flat)
+        for field, text in zip(pairs, pairs, strict=True):
+            if field in _READ:
+                name, read = _READ[field]
+                values[name] = read(text)
+    return JobRecord(app=app, **values)
+
+
+def event_from(entry: tuple[bytes, Flat], *, job_id: str) -> JobEvent:
+    """
+    The event in an entry of a job's stream.
+    """
+    number, flat = entry
+    pairs = iter(flat)
+    told = dict(zip(pairs, pairs, strict=True))
+    reason, data = told.get(b"reason"), told.get(b"data")
+    return JobEvent(
+        seq=int(number.partition(b"-")[0]),
+        job_id=job_id,
+        at=time_from(told[b"at"]),
+        kind=told[b"kind"].decode(),
+        status=_STATUS[told[b"status"]],
+        reason=None if reason is None else reason.decode(),
+        attempt=int(told[b"attempt"]),
+        data={} if data is None else _load(data),
+    )
+
+
+def worker_from(flat: Flat) -> WorkerRecord:
+    """
+    The worker in a hash.
+    """
+    pairs = iter(flat)
+    told = dict(zip(pairs, pairs, strict=True))
+    job_id = told.get(b"job_id")
+    return WorkerRecord(
+        id=told[b"id"].decode(),
+        backend=told[b"backend"].decode(),
+        queues=tuple(_load(told[b"queues"])),
+        host=told[b"host"].decode(),
+        pid=int(told[b"pid"]),
+        state=told[b"state"].decode(),
+        job_id=None if job_id is None else job_id.decode(),
+        started_at=time_from(told[b"started_at"]),
+        seen_at=time_from(told[b"seen_at"]),
+    )
+
+
+def worker_fields(worker: WorkerRecord) -> list[str | int]:
+    """
+    The fields and values of a worker; its times are the store's.
+    """
+    told: dict[str, str | int | None] = {
+        "id": worker.id,
+        "backend": worker.backend,
+        "queues": _dump(list(worker.queues)),
+        "host": worker.host,
+        "pid": worker.pid,
+        "state": worker.state,
+        "job_id": worker.job_id,
+    }
+    return [part for field in told.items() if field[1] is not None for part in field]  # type: ignore[misc]
+
+
+def changes_of(values: Mapping[str, Any]) -> list[str | int]:
+    """
+    Changes of fields as the script takes them: what to do, the field, the value.
+    """
+    made: list[str | int] = []
+    for name, value in values.items():
+        if name in _TEXTS:
+            made += ("NONE", name, "") if value is None else ("SET", name, _long(value))
+        elif value is None:
+            made += ("none", name, "")
+        elif isinstance(value, FromNow):
+            made += ("now", name, microseconds(value.seconds))
+        elif isinstance(value, Plus):
+            made += ("plus", name, value.n)
+        else:
+            made += ("set", name, _short(value))
+    return made
+
+
+def data_of(data: Mapping[str, Any]) -> str:
+    """
+    An event's data as its stream keeps it; empty where there is none.
+    """
+    return _dump(dict(data)) if data else ""
+
+
+def _short(value: Any) -> str | int:
+    if isinstance(value, bool):
+        return int(value)
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, datetime):
+        return stamp(value)
+    if isinstance(value, JobStatus):
+        return value.value
+    return value  # type: ignore[no-any-return]
+
+
+def _long(value: Any) -> str:
+    if isinstance(value, (JobError, Progress)):
+        return _dump(attrs.asdict(value))
+    if isinstance(value, Mapping):
+        return _dump(dict(value))
+    return value  # type: ignore[no-any-return]

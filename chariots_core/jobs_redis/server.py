@@ -1,0 +1,295 @@
+"""
+A handle on a Redis server: lazy, shared by threads, safe over forks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.resources
+import os
+from collections.abc import Callable, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from chariots_core.errors import ConfigurationError, StoreUnavailable
+
+try:
+    from redis import exceptions
+    from redis.backoff import NoBackoff
+    from redis.connection import Connection, ConnectionPool, parse_url
+    from redis.retry import Retry
+except ImportError as missing:
+    raise ImportError(
+        "a job store in Redis needs the redis package: pip install 'chariots-core[redis]'"
+    ) from missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+#: Seconds to wait for an answer, and for a connection, unless the address says otherwise.
+TIMEOUT: Final = 5.0
+
+_FORMS: Final = "redis://host:port/db, rediss://host:port/db or unix:///path/to/socket"
+
+#: What an error of Redis begins with or contains, and what to do then.
+_REMEDIES: Final = (
+    ("OOM", "it is full: raise maxmemory, and see that maxmemory-policy is noeviction"),
+    ("MISCONF", "it cannot write to its disk: look into its log"),
+    ("READONLY", "it is a replica: give the address of the primary"),
+    ("LOADING", "it is reading its data from the disk: wait until it has done so"),
+    ("MASTERDOWN", "its primary is down: give the address of one that is up"),
+    ("NOAUTH", "it wants a password: write it into the address"),
+    ("WRONGPASS", "check the user and the password in the address"),
+    ("invalid username-password", "check the user and the password in the address"),
+    ("NOPERM", "allow this user the commands of scripts, and the keys of 'chariots:*'"),
+    ("DB index", "the number of the database is out of range: correct the address"),
+    ("MOVED", "it is a cluster: give the address of a single server"),
+    ("refused", "start Redis there, or correct the host and the port of the address"),
+    ("No such file", "start Redis there, or correct the path of the address"),
+    ("not known", "correct the host of the address"),
+    ("resolution", "correct the host of the address"),
+    ("imeout", "check that it can be reached from here, and that it is not paused"),
+)
+
+
+class Script:
+    """
+    A script of a package, with constants filled in.
+
+    Args:
+        package: where its text is.
+        file: the text's name.
+        **constants: what stands for each name in the text.
+    """
+
+    def __init__(self, package: str, file: str, **constants: str) -> None:
+        text = (importlib.resources.files(package) / file).read_text()
+        for name, value in constants.items():
+            text = text.replace(name, value)
+        self.text: Final = text
+        self.digest: Final = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class RedisServer:
+    """
+    A Redis server, spoken to by one connection for each thread at work.
+
+    Making it does no input or output. It connects at its first use, in each
+    process anew. A command is sent once: whoever sent it knows what a second
+    time would do, and this class does not.
+
+    Args:
+        options: those of a connection of the redis package; see `at`.
+    """
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._options = _connection_options(options)
+        self._class: Any = self._options.pop("connection_class", Connection)
+        self._pid = os.getpid()
+        self._idle: list[Any] = []
+
+    @classmethod
+    def at(cls, url: str, **options: Any) -> Self:
+        """
+        The server at an address.
+
+        Args:
+            url: ``redis://[user:password@]host[:port][/db]``, ``rediss://…`` or
+                ``unix://…``, with options of the redis package as a query.
+            **options: more of these options.
+
+        Raises:
+            ConfigurationError: the address cannot work.
+        """
+        parse: Any = parse_url
+        try:
+            return cls({**parse(url), **options})
+        except (ValueError, TypeError, AttributeError):
+            # What the parser says would show the address, and its password.
+            raise ConfigurationError(
+                f"the address of Redis cannot be understood: write {_FORMS}"
+            ) from None
+
+    @classmethod
+    def of_pool(cls, pool: ConnectionPool) -> Self:
+        """
+        The server that the connections of *pool* go to, by connections of its own.
+        """
+        return cls({**pool.connection_kwargs, "connection_class": pool.connection_class})
+
+    @property
+    def name(self) -> str:
+        """
+        The address, without its password.
+        """
+        return shown_address(self._options)
+
+    def __repr__(self) -> str:
+        return f"RedisServer({self.name!r})"
+
+    def run(self, script: Script, key: str, *arguments: Any) -> Any:
+        """
+        Run *script* on the keys that begin with *key*.
+
+        Raises:
+            StoreUnavailable: the server does not answer, or cannot work.
+        """
+        with self.failing():
+            try:
+                return self._send("EVALSHA", script.digest, 1, key, *arguments)
+            except exceptions.NoScriptError:
+                # It was started anew, or its scripts were flushed. Nothing has run.
+                return self._send("EVAL", script.text, 1, key, *arguments)
+
+    def command(self, *arguments: Any) -> Any:
+        """
+        Send one command.
+
+        Raises:
+            StoreUnavailable: the server does not answer, or cannot work.
+        """
+        with self.failing():
+            return self._send(*arguments)
+
+    def ping(self) -> None:
+        """
+        Return if the server answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        self.command("PING")
+
+    def close(self) -> None:
+        """
+        Give back every connection. Idempotent; a later use connects anew.
+        """
+        idle, self._idle = self._own_idle(), []
+        for connection in idle:
+            connection.disconnect()
+
+    @contextmanager
+    def failing(self) -> Iterator[None]:
+        """
+        A block in which an outage of the server is a `StoreUnavailable`.
+        """
+        try:
+            yield
+        except (exceptions.RedisError, OSError) as error:
+            if not is_outage(error):
+                raise
+            raise StoreUnavailable(
+                f"Redis at {self.name!r} cannot be used: {said(error)}; {_remedy(error)}"
+            ) from error
+
+    def _send(self, *arguments: Any) -> Any:
+        return self.with_connection(lambda connection: _exchange(connection, arguments))
+
+    def with_connection(self, use: Callable[[Any], T]) -> T:
+        """
+        What *use* returns, given a connection that nobody else has meanwhile.
+        """
+        connection = self._take()
+        try:
+            answer = use(connection)
+        except exceptions.ResponseError:
+            self._own_idle().append(connection)
+            raise
+        except BaseException:
+            # An answer may be on its way, and it is nobody else's.
+            connection.disconnect()
+            raise
+        self._own_idle().append(connection)
+        return answer
+
+    def _take(self) -> Any:
+        try:
+            connection = self._own_idle().pop()
+        except IndexError:
+            connection = self._class(**self._options)
+            connection.connect()
+            return connection
+        if _is_stale(connection):
+            connection.disconnect()
+            connection.connect()
+        return connection
+
+    def _own_idle(self) -> list[Any]:
+        # No lock: a fork could copy one that is held. What the parent had open
+        # stays the parent's, and is closed here without a word to the server.
+        if self._pid != os.getpid():
+            self._pid, self._idle = os.getpid(), []
+        return self._idle
+
+
+def _is_stale(connection: Any) -> bool:
+    """
+    Whether the server has closed a connection that nobody used for a while.
+    """
+    try:
+        return bool(connection.can_read())
+    except (exceptions.RedisError, OSError):
+        return True
+
+
+def _exchange(connection: Any, arguments: tuple[Any, ...]) -> Any:
+    connection.send_command(*arguments)
+    return connection.read_response()
+
+
+def _connection_options(given: Mapping[str, Any]) -> dict[str, Any]:
+    options = {"socket_timeout": TIMEOUT, "socket_connect_timeout": TIMEOUT, **given}
+    if options["socket_timeout"] is None:
+        options["socket_timeout"] = TIMEOUT
+    fixed = {
+        "decode_responses": False,
+        "protocol": 2,
+        # A claim that was sent twice would find itself claimed.
+        "retry": Retry(NoBackoff(), 0),
+        "retry_on_timeout": False,
+        "retry_on_error": [],
+    }
+    dropped = {"maint_notifications_config", "maint_notifications_pool_handler"}
+    kept = {name: value for name, value in options.items() if name not in dropped}
+    return {**kept, **fixed}
+
+
+def shown_address(options: Mapping[str, Any]) -> str:
+    """
+    The address in the options of a connection, without its password.
+    """
+    if path := options.get("path"):
+        return f"unix://{path}?db={options.get('db', 0)}"
+    user = f"{options['username']}@" if options.get("username") else ""
+    host, port = options.get("host", "localhost"), options.get("port", 6379)
+    return f"redis://{user}{host}:{port}/{options.get('db', 0)}"
+
+
+def is_outage(error: BaseException) -> bool:
+    """
+    Whether *error* says that the server is out of reach or cannot work, rather
+    than that a command is wrong.
+    """
+    if isinstance(error, exceptions.ResponseError):
+        return any(str(error).startswith(mark) for mark, _ in _REMEDIES[:7]) or isinstance(
+            error, (exceptions.NoPermissionError, exceptions.ReadOnlyError,
+                    exceptions.OutOfMemoryError, exceptions.MovedError)
+        )  # fmt: skip
+    return isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError))
+
+
+def said(error: BaseException) -> str:
+    """
+    What *error* says, on one line, bounded.
+    """
+    return " ".join(str(error).split())[:400] or type(error).__name__
+
+
+def _remedy(error: BaseException) -> str:
+    text = f"{type(error).__name__} {error}"
+    for fragment, remedy in _REMEDIES:
+        if fragment in text:
+            return remedy
+    return "check the address, and that the server is up"

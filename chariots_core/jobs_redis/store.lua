@@ -1,0 +1,358 @@
+-- The job store of one app, as one script: each call is one atomic step.
+--
+-- KEYS[1]  the prefix of every key, with the app as a hash tag
+-- ARGV[1]  which operation; what follows is the operation's own
+--
+-- A job is a hash of short fields (<prefix>:job:<id>), which Redis keeps packed,
+-- a hash of long texts (<prefix>:text:<id>) and a stream of events
+-- (<prefix>:events:<id>). Times are microseconds since 1970, by the server's
+-- clock. Sorted sets find jobs: by running number all of them (jobs), those of a
+-- status (status:<status>) and of a pipeline (pipeline:<pipeline>); by time those
+-- that want attention (wake) and those that are to be forgotten (expires).
+
+local P = KEYS[1]
+local call = redis.call
+
+local time = call('TIME')
+local NOW = time[1] * 1000000 + time[2] + CLOCK_OFFSET
+
+local HOUR = 3600 * 1000000
+local FINAL = {done = true, failed = true}
+
+local function number(n)
+  return string.format('%.0f', n)
+end
+
+local function job_key(id) return P .. ':job:' .. id end
+local function text_key(id) return P .. ':text:' .. id end
+local function events_key(id) return P .. ':events:' .. id end
+
+local function pairs_of(flat)
+  local map = {}
+  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
+  return map
+end
+
+local function read(id)
+  local flat = call('HGETALL', job_key(id))
+  if #flat == 0 then return nil end
+  return pairs_of(flat), flat
+end
+
+-- The whole record; `flat` is its short part, where that was just read.
+local function whole(id, flat)
+  return {flat or call('HGETALL', job_key(id)), call('HGETALL', text_key(id))}
+end
+
+-- The record without its input and result, and without `manifest_json` where
+-- nobody is to publish it.
+local function outline(id, flat, manifest)
+  local names = {'versions', 'error', 'progress', manifest and 'manifest_json' or nil}
+  local texts = {}
+  for i, value in ipairs(call('HMGET', text_key(id), unpack(names))) do
+    if value then
+      texts[#texts + 1] = names[i]
+      texts[#texts + 1] = value
+    end
+  end
+  return {flat, texts}
+end
+
+local function is_unpublished(id, job)
+  return job.status == 'done' and not job.published_at
+    and call('HEXISTS', text_key(id), 'manifest_json') == 1
+end
+
+local function is_known(id, job)
+  return not job.expires_at or tonumber(job.expires_at) > NOW or is_unpublished(id, job)
+end
+
+-- A job that stands in no other's way: see JobStore.create.
+local function is_gone(id, job)
+  return not is_known(id, job)
+    or (job.status == 'failed' and job.reason == 'not_submitted' and (job.token or '0') == '0')
+end
+
+local function first(a, b)
+  a, b = a and tonumber(a), b and tonumber(b)
+  if a and b then return math.min(a, b) end
+  return a or b
+end
+
+-- chariots_core.jobs.waking says the same.
+local function wake_at(id, job)
+  local status = job.status
+  if status == 'running' then return first(job.lease_until) end
+  if status == 'queued' then return first(job.resend_at, job.queue_expires_at) end
+  if status == 'deferred' then return first(job.due_at, job.queue_expires_at) end
+  if is_unpublished(id, job) then return first(job.resend_at or job.finished_at) end
+  return nil
+end
+
+local function place(key, score, id)
+  if score then
+    call('ZADD', key, number(score), id)
+  else
+    call('ZREM', key, id)
+  end
+end
+
+local function index(id, before, job)
+  if before ~= job.status then
+    if before then call('ZREM', P .. ':status:' .. before, id) end
+    call('ZADD', P .. ':status:' .. job.status, job.seq, id)
+  end
+  place(P .. ':wake', wake_at(id, job), id)
+  local over = FINAL[job.status] and job.expires_at and not is_unpublished(id, job)
+  place(P .. ':expires', over and tonumber(job.expires_at) or nil, id)
+end
+
+local function forget(id, job)
+  for _, key in ipairs({'jobs', 'wake', 'expires', 'status:' .. job.status,
+                        'pipeline:' .. job.pipeline}) do
+    call('ZREM', P .. ':' .. key, id)
+  end
+  if job.key then call('HDEL', P .. ':keys', job.key) end
+  call('DEL', job_key(id), text_key(id), events_key(id))
+end
+
+-- Changes come in threes: what to do, the field, the value. Capitals are for
+-- the long texts.
+local function apply(id, at)
+  local job, text, done, gone = {}, {}, {}, {}
+  for i = at, #ARGV, 3 do
+    local act, field, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    if act == 'set' or act == 'now' or act == 'plus' then
+      if act == 'now' then
+        value = number(NOW + value)
+      elseif act == 'plus' then
+        value = number((call('HGET', job_key(id), field) or 0) + value)
+      end
+      job[#job + 1] = field
+      job[#job + 1] = value
+    elseif act == 'SET' then
+      text[#text + 1] = field
+      text[#text + 1] = value
+    elseif act == 'none' then
+      done[#done + 1] = field
+    else
+      gone[#gone + 1] = field
+    end
+  end
+  if #done > 0 then call('HDEL', job_key(id), unpack(done)) end
+  if #gone > 0 then call('HDEL', text_key(id), unpack(gone)) end
+  if #job > 0 then call('HSET', job_key(id), unpack(job)) end
+  if #text > 0 then call('HSET', text_key(id), unpack(text)) end
+end
+
+-- The oldest events of a kind make room, so that `keep` of them are left with
+-- the one to come.
+local function make_room(id, kind, keep)
+  local found = 0
+  for _, event in ipairs(call('XREVRANGE', events_key(id), '+', '-')) do
+    if pairs_of(event[2]).kind == kind then
+      found = found + 1
+      if found >= keep then call('XDEL', events_key(id), event[1]) end
+    end
+  end
+end
+
+local function tell(id, job, kind, data, keep)
+  if keep ~= '' then make_room(id, kind, tonumber(keep)) end
+  local fields = {'at', number(NOW), 'kind', kind, 'status', job.status,
+                  'attempt', job.attempt or '0'}
+  if job.reason then
+    fields[#fields + 1] = 'reason'
+    fields[#fields + 1] = job.reason
+  end
+  if data ~= '' then
+    fields[#fields + 1] = 'data'
+    fields[#fields + 1] = data
+  end
+  local seq = call('INCR', P .. ':event_seq')
+  return call('XADD', events_key(id), number(seq) .. '-0', unpack(fields)), fields
+end
+
+-- Events come in threes too: kind, data, how many to keep. Returns where they end.
+local function tell_all(id, job, at)
+  local last = at + 3 * tonumber(ARGV[at])
+  for i = at + 1, last, 3 do tell(id, job, ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
+  return last + 1
+end
+
+local function holds(id, job, when)
+  if when == '' then return true end
+  if when == 'unpublished' then
+    return not job.published_at and call('HEXISTS', text_key(id), 'manifest_json') == 1
+  end
+  if when == 'startable' then
+    return not job.queue_expires_at or tonumber(job.queue_expires_at) > NOW
+  end
+  local field = ({lease_expired = 'lease_until', due = 'due_at', resend_due = 'resend_at',
+                  queue_expired = 'queue_expires_at'})[when]
+  return job[field] and tonumber(job[field]) <= NOW
+end
+
+local ops = {}
+
+-- id, idempotency key, its digest, then changes
+function ops.create()
+  local id, key, digest = ARGV[2], ARGV[3], ARGV[4]
+  local twin
+  local job, flat = read(id)
+  if job then
+    if is_gone(id, job) then forget(id, job) else twin = {id, flat, job} end
+  end
+  local owner = key ~= '' and call('HGET', P .. ':keys', key)
+  if owner then
+    job, flat = read(owner)
+    if job and not is_gone(owner, job) then
+      twin = {owner, flat, job}
+    else
+      call('HDEL', P .. ':keys', key)
+      call('HDEL', job_key(owner), 'key', 'digest')
+    end
+  end
+  if twin then
+    return {0, whole(twin[1], twin[2]), twin[3].key or false, twin[3].digest or false}
+  end
+  local seq = number(call('INCR', P .. ':seq'))
+  apply(id, 5)
+  call('HSET', job_key(id), 'id', id, 'seq', seq, 'created_at', number(NOW))
+  if key ~= '' then
+    call('HSET', job_key(id), 'key', key, 'digest', digest)
+    call('HSET', P .. ':keys', key, id)
+  end
+  job, flat = read(id)
+  call('ZADD', P .. ':jobs', seq, id)
+  call('ZADD', P .. ':pipeline:' .. job.pipeline, seq, id)
+  index(id, nil, job)
+  tell(id, job, 'state', '', '')
+  return {1, whole(id, flat)}
+end
+
+-- id
+function ops.get()
+  local job, flat = read(ARGV[2])
+  if not job or not is_known(ARGV[2], job) then return false end
+  return whole(ARGV[2], flat)
+end
+
+-- id, the guard (status, attempt, token, generation, cancel_requested, when),
+-- the status after it, events, then changes
+function ops.change()
+  local id = ARGV[2]
+  local job, flat = read(id)
+  if not job or job.status ~= ARGV[3] then return false end
+  for i, name in ipairs({'attempt', 'token', 'generation', 'cancel_requested'}) do
+    local asked = ARGV[3 + i]
+    if asked ~= '' and (job[name] or '0') ~= asked then return false end
+  end
+  if not holds(id, job, ARGV[8]) then return false end
+  local before = job.status
+  local changes = 11 + 3 * tonumber(ARGV[10])
+  apply(id, changes)
+  if ARGV[9] ~= before then call('HSET', job_key(id), 'status', ARGV[9]) end
+  job, flat = read(id)
+  index(id, before, job)
+  tell_all(id, job, 10)
+  return whole(id, flat)
+end
+
+-- limit, how many to look at, status, pipeline, backend, since, before
+-- Returns rows, and the number to go on before, or nothing if this was all.
+function ops.list()
+  local limit, most = tonumber(ARGV[2]), tonumber(ARGV[3])
+  local status, pipeline, backend, since, before = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
+  local source = P .. ':jobs'
+  if status ~= '' then source = P .. ':status:' .. status end
+  if pipeline ~= '' then
+    local other = P .. ':pipeline:' .. pipeline
+    if status == '' or call('ZCARD', other) < call('ZCARD', source) then source = other end
+  end
+  local upper = before == '' and '+inf' or '(' .. before
+  local ids = call('ZREVRANGEBYSCORE', source, upper, '-inf', 'LIMIT', 0, most)
+  local rows, seen = {}, nil
+  for _, id in ipairs(ids) do
+    local job, flat = read(id)
+    -- Numbers grow with time: whatever comes after is older still.
+    if since ~= '' and tonumber(job.created_at) < tonumber(since) then return {rows, false} end
+    seen = job.seq
+    if (status == '' or job.status == status) and (pipeline == '' or job.pipeline == pipeline)
+        and (backend == '' or job.backend == backend) and is_known(id, job) then
+      rows[#rows + 1] = outline(id, flat, false)
+      if #rows == limit then break end
+    end
+  end
+  return {rows, #ids == most and seen or false}
+end
+
+function ops.counts()
+  return {call('ZCARD', P .. ':status:queued'), call('ZCARD', P .. ':status:running'),
+          call('ZCARD', P .. ':status:deferred')}
+end
+
+-- limit, or the id of one job
+function ops.due()
+  local ids
+  if ARGV[3] then
+    local wake = call('ZSCORE', P .. ':wake', ARGV[3])
+    ids = wake and tonumber(wake) <= NOW and {ARGV[3]} or {}
+  else
+    ids = call('ZRANGEBYSCORE', P .. ':wake', '-inf', number(NOW), 'LIMIT', 0, ARGV[2])
+  end
+  local rows = {}
+  for i, id in ipairs(ids) do rows[i] = outline(id, call('HGETALL', job_key(id)), true) end
+  return rows
+end
+
+-- limit
+function ops.expire()
+  local ids = call('ZRANGEBYSCORE', P .. ':expires', '-inf', number(NOW), 'LIMIT', 0, ARGV[2])
+  for _, id in ipairs(ids) do forget(id, (read(id))) end
+  local dead = call('ZRANGEBYSCORE', P .. ':workers', '-inf', number(NOW - HOUR), 'LIMIT', 0, 1000)
+  for _, id in ipairs(dead) do call('DEL', P .. ':worker:' .. id) end
+  if #dead > 0 then call('ZREM', P .. ':workers', unpack(dead)) end
+  return #ids
+end
+
+function ops.now()
+  return number(NOW)
+end
+
+-- id, kind, data, how many to keep
+function ops.append()
+  local job = read(ARGV[2])
+  if not job then return false end
+  return {tell(ARGV[2], job, ARGV[3], ARGV[4], ARGV[5])}
+end
+
+-- id, the first number, limit
+function ops.events()
+  return call('XRANGE', events_key(ARGV[2]), ARGV[3], '+', 'COUNT', ARGV[4])
+end
+
+-- id, seconds to live in microseconds, then fields and values
+function ops.beat()
+  local key = P .. ':worker:' .. ARGV[2]
+  call('HSETNX', key, 'started_at', number(NOW))
+  call('HDEL', key, 'job_id')
+  call('HSET', key, 'seen_at', number(NOW), unpack(ARGV, 4))
+  call('ZADD', P .. ':workers', number(NOW + ARGV[3]), ARGV[2])
+end
+
+-- id
+function ops.leave()
+  call('DEL', P .. ':worker:' .. ARGV[2])
+  call('ZREM', P .. ':workers', ARGV[2])
+end
+
+function ops.workers()
+  local rows = {}
+  for i, id in ipairs(call('ZRANGEBYSCORE', P .. ':workers', '(' .. number(NOW), '+inf')) do
+    rows[i] = call('HGETALL', P .. ':worker:' .. id)
+  end
+  return rows
+end
+
+return ops[ARGV[1]]()

@@ -1,0 +1,223 @@
+"""
+`RedisJobStore`: jobs in Redis, each change one atomic script.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, ClassVar, Final
+from urllib.parse import quote
+
+from chariots_core.errors import JobNotFound
+from chariots_core.jobs.changes import Guard, NewEvent
+from chariots_core.jobs.creation import ASKED, first_fields, is_same_request, mismatch
+from chariots_core.jobs.record import (
+    JobEvent,
+    JobRecord,
+    NewJob,
+    WorkerRecord,
+    check_job_id,
+    is_job_id,
+    is_storable,
+)
+from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, JobStore
+from chariots_core.jobs_redis import fields
+from chariots_core.jobs_redis.server import RedisServer, Script
+
+_asked: Final = attrgetter(*ASKED)
+
+#: Jobs that one step looks at, at most: Redis serves nobody else meanwhile.
+_STEP: Final = 200
+
+
+class RedisJobStore(JobStore):
+    """
+    Keeps the jobs of one app in Redis.
+
+    Every operation is one script, which Redis runs alone: nobody sees half of
+    it, and every time comes from the server's clock. All keys of an app begin
+    with ``chariots:{app}``, so that they share a slot of a cluster.
+
+    A job costs about two kilobytes, and what its input and result take, until
+    its time is over. What Redis loses the app loses: it wants
+    ``appendonly yes`` and ``maxmemory-policy noeviction``; `risks` tells.
+
+    Args:
+        server: ``redis://host:port/db``, ``rediss://…``, ``unix://…``, or a handle.
+        app: the app whose jobs these are.
+
+    Raises:
+        ConfigurationError: the address cannot work.
+    """
+
+    kind: ClassVar[str] = "redis"
+
+    def __init__(self, server: str | RedisServer, *, app: str) -> None:
+        super().__init__(app=app)
+        self._server = server if isinstance(server, RedisServer) else RedisServer.at(server)
+        self._prefix = f"chariots:{{{quote(app, safe='')}}}"
+        self._script = Script("chariots_core.jobs_redis", "store.lua", CLOCK_OFFSET=self._offset())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._server.name!r}, app={self.app!r})"
+
+    def _offset(self) -> str:
+        # What is added to the server's clock, as an expression of the script's.
+        return "0"
+
+    def _call(self, operation: str, *arguments: str | float) -> Any:
+        return self._server.run(self._script, self._prefix, operation, *arguments)
+
+    def _record(self, row: Any) -> JobRecord | None:
+        return None if row is None else fields.job_from(row, app=self.app)
+
+    # -- jobs
+
+    def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
+        names = (idempotency.key, idempotency.digest) if idempotency else ("", "")
+        asked = dict(zip(ASKED, _asked(job), strict=True)) | dict(first_fields(job))
+        is_new, row, *twin = self._call("create", job.id, *names, *fields.changes_of(asked))
+        record = fields.job_from(row, app=self.app)
+        if is_new:
+            return Created(record=record)
+        key, digest = (None if text is None else text.decode() for text in twin)
+        return _replayed(record, job, idempotency, key, digest)
+
+    def get(self, job_id: str) -> JobRecord:
+        record = self._record(self._call("get", check_job_id(job_id)))
+        if record is None:
+            raise _unknown(job_id)
+        return record
+
+    def _compare_and_set(
+        self,
+        guard: Guard,
+        status: JobStatus,
+        changes: Mapping[str, Any],
+        events: Sequence[NewEvent],
+    ) -> JobRecord | None:
+        if not is_job_id(guard.job_id):
+            return None
+        told = [part for event in events for part in _event(event)]
+        row = self._call(
+            "change",
+            *(guard.job_id, guard.status.value, *_counters(guard)),
+            "" if guard.when is None else guard.when.value,
+            *(status.value, len(events), *told),
+            *fields.changes_of(changes),
+        )
+        return self._record(row)
+
+    def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
+        if not all(map(is_storable, filter(None, (query.pipeline, query.backend)))):
+            return []
+        found: list[JobRecord] = []
+        before: Any = "" if query.before_seq is None else query.before_seq
+        while len(found) < query.limit:
+            rows, before = self._call(
+                "list",
+                *(query.limit - len(found), _STEP),
+                "" if query.status is None else query.status.value,
+                *(query.pipeline or "", query.backend or ""),
+                "" if query.since is None else fields.stamp(query.since),
+                before,
+            )
+            found += (fields.job_from(row, app=self.app) for row in rows)
+            if before is None:
+                break
+        return found
+
+    def counts(self) -> Mapping[JobStatus, int]:
+        statuses = (JobStatus.queued, JobStatus.running, JobStatus.deferred)
+        return dict(zip(statuses, self._call("counts"), strict=True))
+
+    # -- what time has made due
+
+    def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
+        if job_id is None:
+            rows = self._call("due", limit)
+        elif is_job_id(job_id):
+            rows = self._call("due", limit, job_id)
+        else:
+            rows = []
+        return [fields.job_from(row, app=self.app) for row in rows]
+
+    def expire(self, *, limit: int = 1000) -> int:
+        forgotten = 0
+        while forgotten < limit:
+            step = min(_STEP, limit - forgotten)
+            done: int = self._call("expire", step)
+            forgotten += done
+            if done < step:
+                break
+        return forgotten
+
+    def now(self) -> datetime:
+        return fields.time_from(self._call("now"))
+
+    # -- events
+
+    def append_event(self, job_id: str, event: NewEvent) -> JobEvent:
+        entry = self._call("append", check_job_id(job_id), *_event(event))
+        if entry is None:
+            raise _unknown(job_id)
+        return fields.event_from(entry, job_id=job_id)
+
+    def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[JobEvent]:
+        if not is_job_id(job_id):
+            return []
+        entries = self._call("events", job_id, max(after, 0) + 1, limit)
+        return [fields.event_from(entry, job_id=job_id) for entry in entries]
+
+    # -- workers
+
+    def beat(self, worker: WorkerRecord, *, ttl: float) -> None:
+        self._call("beat", worker.id, fields.microseconds(ttl), *fields.worker_fields(worker))
+
+    def remove_worker(self, worker_id: str) -> None:
+        if is_storable(worker_id):
+            self._call("leave", worker_id)
+
+    def workers(self) -> Sequence[WorkerRecord]:
+        alive = [fields.worker_from(row) for row in self._call("workers")]
+        return sorted(alive, key=attrgetter("started_at", "id"))
+
+    # -- the store itself
+
+    def ping(self) -> None:
+        self._server.ping()
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def _counters(guard: Guard) -> list[str | int]:
+    asked = (guard.attempt, guard.token, guard.generation, guard.cancel_requested)
+    return ["" if value is None else int(value) for value in asked]
+
+
+def _event(event: NewEvent) -> tuple[str, str, str | int]:
+    return event.kind, fields.data_of(event.data), "" if event.keep is None else event.keep
+
+
+def _replayed(
+    record: JobRecord,
+    job: NewJob,
+    idempotency: IdempotencyKey | None,
+    key: str | None,
+    digest: str | None,
+) -> Created:
+    if idempotency is not None and key == idempotency.key:
+        same, named = digest == idempotency.digest, f"idempotency key {key!r}"
+    else:
+        same, named = is_same_request(record, job), f"job id {job.id!r}"
+    if not same:
+        raise mismatch(record, named)
+    return Created(record=record, replayed=True)
+
+
+def _unknown(job_id: str) -> JobNotFound:
+    return JobNotFound(f"no job {job_id!r} in this app's store", job_id=job_id)
