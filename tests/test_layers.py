@@ -299,6 +299,14 @@ def test_client_loads_no_server() -> None:
     assert set() == loaded & {"flask", "werkzeug", "sqlalchemy", "click", "pluggy"}
 
 
+@pytest.mark.parametrize("module", ["chariots_core.server", "chariots_core.cli.main"])
+def test_nobody_loads_redis_unasked(module: str) -> None:
+    """
+    The extra is loaded by who names a job store in Redis, and by nobody else.
+    """
+    assert "redis" not in loaded_by(module)
+
+
 def test_import_of_the_core_loads_nothing() -> None:
     """
     The package itself brings no third-party module along.

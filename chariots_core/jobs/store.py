@@ -298,6 +298,13 @@ class JobStore(ABC):
             StoreUnavailable: it does not; the message names it without its password.
         """
 
+    def risks(self) -> Sequence[str]:
+        """
+        What in the way the store is set up could lose jobs, a sentence each,
+        with the remedy.
+        """
+        return ()
+
     @abstractmethod
     def close(self) -> None:
         """

@@ -104,23 +104,20 @@ def job_from(row: tuple[Flat, Flat], *, app: str) -> JobRecord:
     return JobRecord(app=app, **values)
 
 
-def event_from(entry: tuple[bytes, Flat], *, job_id: str) -> JobEvent:
+def event_from(text: bytes, *, job_id: str) -> JobEvent:
     """
-    The event in an entry of a job's stream.
+    The event in an element of a job's list.
     """
-    number, flat = entry
-    pairs = iter(flat)
-    told = dict(zip(pairs, pairs, strict=True))
-    reason, data = told.get(b"reason"), told.get(b"data")
+    seq, at, kind, status, attempt, reason, data = _load(text)
     return JobEvent(
-        seq=int(number.partition(b"-")[0]),
+        seq=seq,
         job_id=job_id,
-        at=time_from(told[b"at"]),
-        kind=told[b"kind"].decode(),
-        status=_STATUS[told[b"status"]],
-        reason=None if reason is None else reason.decode(),
-        attempt=int(told[b"attempt"]),
-        data={} if data is None else _load(data),
+        at=_EPOCH + timedelta(microseconds=at),
+        kind=kind,
+        status=JobStatus(status),
+        reason=reason,
+        attempt=attempt,
+        data=data or {},
     )
 
 

@@ -35,11 +35,12 @@ _FORMS: Final = "redis://host:port/db, rediss://host:port/db or unix:///path/to/
 
 #: What an error of Redis begins with or contains, and what to do then.
 _REMEDIES: Final = (
-    ("OOM", "it is full: raise maxmemory, and see that maxmemory-policy is noeviction"),
+    ("'maxmemory'", "it is full: raise maxmemory, and see that maxmemory-policy is noeviction"),
     ("MISCONF", "it cannot write to its disk: look into its log"),
     ("READONLY", "it is a replica: give the address of the primary"),
     ("LOADING", "it is reading its data from the disk: wait until it has done so"),
     ("MASTERDOWN", "its primary is down: give the address of one that is up"),
+    ("Authentication required", "it wants a password: write it into the address"),
     ("NOAUTH", "it wants a password: write it into the address"),
     ("WRONGPASS", "check the user and the password in the address"),
     ("invalid username-password", "check the user and the password in the address"),
@@ -52,6 +53,21 @@ _REMEDIES: Final = (
     ("resolution", "correct the host of the address"),
     ("imeout", "check that it can be reached from here, and that it is not paused"),
 )
+
+
+#: Answers of a server that cannot work, whatever it is asked.
+_UNABLE: Final = (
+    exceptions.OutOfMemoryError,
+    exceptions.ReadOnlyError,
+    exceptions.NoPermissionError,
+    exceptions.MovedError,
+)
+
+
+class Unsent(StoreUnavailable):
+    """
+    The server cannot be used, and has certainly done nothing.
+    """
 
 
 class Script:
@@ -162,6 +178,37 @@ class RedisServer:
         """
         self.command("PING")
 
+    def risks(self) -> list[str]:
+        """
+        What in the server's settings could lose what it holds, with the remedies.
+
+        Raises:
+            StoreUnavailable: the server does not answer, or cannot work.
+        """
+        facts = _facts(self.command("INFO", "persistence")) | _facts(self.command("INFO", "memory"))
+        found = []
+        if facts.get("aof_enabled") == "0":
+            found.append(
+                f"Redis at {self.name!r} keeps no log of its changes, so that its end is the end of "
+                "the jobs since its last snapshot: set 'appendonly yes'"
+            )
+        policy = facts.get("maxmemory_policy", "noeviction")
+        if policy != "noeviction":
+            found.append(
+                f"Redis at {self.name!r} has the maxmemory-policy {policy!r}, so that it may "
+                "drop jobs when it is full: set 'maxmemory-policy noeviction'"
+            )
+        return found
+
+    def after_fork_in_child(self) -> None:
+        """
+        Close this process's copies of what its parent has open, without a word
+        to the server.
+        """
+        for connection in self._idle:
+            connection.disconnect()
+        self._idle = []
+
     def close(self) -> None:
         """
         Give back every connection. Idempotent; a later use connects anew.
@@ -180,9 +227,11 @@ class RedisServer:
         except (exceptions.RedisError, OSError) as error:
             if not is_outage(error):
                 raise
-            raise StoreUnavailable(
-                f"Redis at {self.name!r} cannot be used: {said(error)}; {_remedy(error)}"
-            ) from error
+            kind = Unsent if isinstance(error, exceptions.ResponseError) else StoreUnavailable
+            raise kind(self._sentence(error)) from error
+
+    def _sentence(self, error: BaseException) -> str:
+        return f"Redis at {self.name!r} cannot be used: {said(error)}; {_remedy(error)}"
 
     def _send(self, *arguments: Any) -> Any:
         return self.with_connection(lambda connection: _exchange(connection, arguments))
@@ -209,11 +258,14 @@ class RedisServer:
             connection = self._own_idle().pop()
         except IndexError:
             connection = self._class(**self._options)
-            connection.connect()
-            return connection
-        if _is_stale(connection):
+        else:
+            if not _is_stale(connection):
+                return connection
             connection.disconnect()
+        try:
             connection.connect()
+        except (exceptions.RedisError, OSError) as error:
+            raise Unsent(self._sentence(error)) from error
         return connection
 
     def _own_idle(self) -> list[Any]:
@@ -256,6 +308,11 @@ def _connection_options(given: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, **fixed}
 
 
+def _facts(info: bytes) -> dict[str, str]:
+    lines = info.decode(errors="replace").splitlines()
+    return dict(line.partition(":")[::2] for line in lines if ":" in line)
+
+
 def shown_address(options: Mapping[str, Any]) -> str:
     """
     The address in the options of a connection, without its password.
@@ -273,10 +330,7 @@ def is_outage(error: BaseException) -> bool:
     than that a command is wrong.
     """
     if isinstance(error, exceptions.ResponseError):
-        return any(str(error).startswith(mark) for mark, _ in _REMEDIES[:7]) or isinstance(
-            error, (exceptions.NoPermissionError, exceptions.ReadOnlyError,
-                    exceptions.OutOfMemoryError, exceptions.MovedError)
-        )  # fmt: skip
+        return isinstance(error, _UNABLE) or str(error).startswith(("MISCONF", "MASTERDOWN"))
     return isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError))
 
 

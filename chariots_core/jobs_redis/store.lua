@@ -4,8 +4,9 @@
 -- ARGV[1]  which operation; what follows is the operation's own
 --
 -- A job is a hash of short fields (<prefix>:job:<id>), which Redis keeps packed,
--- a hash of long texts (<prefix>:text:<id>) and a stream of events
--- (<prefix>:events:<id>). Times are microseconds since 1970, by the server's
+-- a hash of long texts (<prefix>:text:<id>) and a list of events
+-- (<prefix>:events:<id>), each the text of a JSON list: number, time, kind,
+-- status, attempt, reason, data. (A stream would take four kilobytes at once.) Times are microseconds since 1970, by the server's
 -- clock. Sorted sets find jobs: by running number all of them (jobs), those of a
 -- status (status:<status>) and of a pipeline (pipeline:<pipeline>); by time those
 -- that want attention (wake) and those that are to be forgotten (expires).
@@ -148,29 +149,31 @@ end
 -- The oldest events of a kind make room, so that `keep` of them are left with
 -- the one to come.
 local function make_room(id, kind, keep)
+  local events = call('LRANGE', events_key(id), 0, -1)
+  local mark = '^%[%d+,%d+,()'
   local found = 0
-  for _, event in ipairs(call('XREVRANGE', events_key(id), '+', '-')) do
-    if pairs_of(event[2]).kind == kind then
+  for i = #events, 1, -1 do
+    local at = string.match(events[i], mark)
+    if string.sub(events[i], at, at + #kind) == kind .. ',' then
       found = found + 1
-      if found >= keep then call('XDEL', events_key(id), event[1]) end
+      if found >= keep then call('LREM', events_key(id), 1, events[i]) end
     end
   end
 end
 
+local function text_or_null(text)
+  return text and cjson.encode(text) or 'null'
+end
+
 local function tell(id, job, kind, data, keep)
+  kind = cjson.encode(kind)
   if keep ~= '' then make_room(id, kind, tonumber(keep)) end
-  local fields = {'at', number(NOW), 'kind', kind, 'status', job.status,
-                  'attempt', job.attempt or '0'}
-  if job.reason then
-    fields[#fields + 1] = 'reason'
-    fields[#fields + 1] = job.reason
-  end
-  if data ~= '' then
-    fields[#fields + 1] = 'data'
-    fields[#fields + 1] = data
-  end
-  local seq = call('INCR', P .. ':event_seq')
-  return call('XADD', events_key(id), number(seq) .. '-0', unpack(fields)), fields
+  local event = '[' .. table.concat({
+    number(call('INCR', P .. ':event_seq')), number(NOW), kind, cjson.encode(job.status),
+    job.attempt or '0', text_or_null(job.reason), data == '' and 'null' or data,
+  }, ',') .. ']'
+  call('RPUSH', events_key(id), event)
+  return event
 end
 
 -- Events come in threes too: kind, data, how many to keep. Returns where they end.
@@ -324,12 +327,18 @@ end
 function ops.append()
   local job = read(ARGV[2])
   if not job then return false end
-  return {tell(ARGV[2], job, ARGV[3], ARGV[4], ARGV[5])}
+  return tell(ARGV[2], job, ARGV[3], ARGV[4], ARGV[5])
 end
 
--- id, the first number, limit
+-- id, after which number, limit
 function ops.events()
-  return call('XRANGE', events_key(ARGV[2]), ARGV[3], '+', 'COUNT', ARGV[4])
+  local after, limit = tonumber(ARGV[3]), tonumber(ARGV[4])
+  local found = {}
+  for _, event in ipairs(call('LRANGE', events_key(ARGV[2]), 0, -1)) do
+    if #found == limit then break end
+    if tonumber(string.match(event, '^%[(%d+)')) > after then found[#found + 1] = event end
+  end
+  return found
 end
 
 -- id, seconds to live in microseconds, then fields and values

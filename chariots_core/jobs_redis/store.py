@@ -169,7 +169,7 @@ class RedisJobStore(JobStore):
     def events(self, job_id: str, *, after: int = 0, limit: int = 1000) -> Sequence[JobEvent]:
         if not is_job_id(job_id):
             return []
-        entries = self._call("events", job_id, max(after, 0) + 1, limit)
+        entries = self._call("events", job_id, after, limit)
         return [fields.event_from(entry, job_id=job_id) for entry in entries]
 
     # -- workers
@@ -189,6 +189,9 @@ class RedisJobStore(JobStore):
 
     def ping(self) -> None:
         self._server.ping()
+
+    def risks(self) -> Sequence[str]:
+        return self._server.risks()
 
     def close(self) -> None:
         self._server.close()

@@ -8,6 +8,8 @@ from typing import ClassVar
 
 import attrs
 
+from chariots_core.jobs.store import JobStore
+from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.local.wake import Listener, Notifier, meeting_place
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
 from chariots_core.workers.options import read_options
@@ -69,6 +71,15 @@ class LocalWorkerPool(BaseWorkerPool):
         given = {"url": url, "poll_interval": poll_interval}
         self.options = read_options(LocalOptions, given, backend=self.name)
         self.store_url = self.options.url
+
+    def create_job_store(self, app: str) -> JobStore:
+        """
+        The job store, which has to be a database: it is the queue.
+
+        Raises:
+            ConfigurationError: the address is another's.
+        """
+        return SqlJobStore(self.resolved_store_url(), app=app)
 
     def submit(self, request: SubmitRequest) -> None:
         """

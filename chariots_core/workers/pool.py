@@ -8,7 +8,7 @@ import copy
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar, Self, Unpack, final
+from typing import TYPE_CHECKING, ClassVar, Final, Self, Unpack, final
 
 from chariots_core.errors import (
     BackendMisconfigured,
@@ -31,6 +31,9 @@ from chariots_core.workers.requests import SubmitRequest
 if TYPE_CHECKING:
     from chariots_core.workers.handle import WorkerProcess
     from chariots_core.workers.session import WorkerSession
+
+#: How the address of a job store in Redis begins.
+_REDIS: Final = ("redis://", "rediss://", "unix://")
 
 __all__ = ["BaseWorkerPool", "JobOptions", "absolute_url"]
 
@@ -175,9 +178,14 @@ class BaseWorkerPool(ABC):
 
         A backend that keeps the jobs beside its queue overrides it.
         """
+        url = self.resolved_store_url()
+        if url.startswith(_REDIS):
+            from chariots_core.jobs_redis import RedisJobStore
+
+            return RedisJobStore(url, app=app)
         from chariots_core.jobs_sql import SqlJobStore
 
-        return SqlJobStore(self.resolved_store_url(), app=app)
+        return SqlJobStore(url, app=app)
 
     # -- the app
 
