@@ -19,7 +19,8 @@ BENCH_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-SOURCES := pyproject.toml plugins/chariots_ml/pyproject.toml constraints.txt
+SOURCES := pyproject.toml plugins/chariots_ml/pyproject.toml plugins/chariots_rq/pyproject.toml \
+	constraints.txt
 
 # One stamp for each set of packages: nothing is installed again until the
 # project's own files say something new.
@@ -50,7 +51,8 @@ $(RUN): $(PY) $(SOURCES)
 $(DEV): $(PY) $(SOURCES)
 	@echo "setting up $(VENV) to develop Chariots"
 	@$(PIP) hatchling
-	@$(PIP) --no-build-isolation --editable '.[dev]' --editable 'plugins/chariots_ml[csv,dill,sklearn]'
+	@$(PIP) --no-build-isolation --editable '.[dev]' --editable 'plugins/chariots_ml[csv,dill,sklearn]' \
+		--editable plugins/chariots_rq
 	@touch $@ $(RUN)
 
 $(BENCH): $(DEV)

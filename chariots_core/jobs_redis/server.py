@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
@@ -103,6 +103,13 @@ class RedisServer:
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = _connection_options(options)
         self._class: Any = self._options.pop("connection_class", Connection)
+        try:
+            self._class(**self._options)
+        except (TypeError, ValueError) as error:
+            raise ConfigurationError(
+                f"Redis cannot be connected to with these options ({type(error).__name__}): use "
+                "those of the connections of the redis package"
+            ) from None
         self._pid = os.getpid()
         self._idle: list[Any] = []
 
@@ -145,19 +152,19 @@ class RedisServer:
     def __repr__(self) -> str:
         return f"RedisServer({self.name!r})"
 
-    def run(self, script: Script, key: str, *arguments: Any) -> Any:
+    def run(self, script: Script, keys: Sequence[str], *arguments: Any) -> Any:
         """
-        Run *script* on the keys that begin with *key*.
+        Run *script* on *keys*.
 
         Raises:
             StoreUnavailable: the server does not answer, or cannot work.
         """
         with self.failing():
             try:
-                return self._send("EVALSHA", script.digest, 1, key, *arguments)
+                return self._send("EVALSHA", script.digest, len(keys), *keys, *arguments)
             except exceptions.NoScriptError:
                 # It was started anew, or its scripts were flushed. Nothing has run.
-                return self._send("EVAL", script.text, 1, key, *arguments)
+                return self._send("EVAL", script.text, len(keys), *keys, *arguments)
 
     def command(self, *arguments: Any) -> Any:
         """
@@ -253,15 +260,26 @@ class RedisServer:
         self._own_idle().append(connection)
         return answer
 
+    def connect(self) -> Any:
+        """
+        A new connection, which is the caller's alone.
+
+        Raises:
+            Unsent: the server cannot be reached.
+        """
+        return self._connected(self._class(**self._options))
+
     def _take(self) -> Any:
         try:
             connection = self._own_idle().pop()
         except IndexError:
-            connection = self._class(**self._options)
-        else:
-            if not _is_stale(connection):
-                return connection
-            connection.disconnect()
+            return self.connect()
+        if not _is_stale(connection):
+            return connection
+        connection.disconnect()
+        return self._connected(connection)
+
+    def _connected(self, connection: Any) -> Any:
         try:
             connection.connect()
         except (exceptions.RedisError, OSError) as error:

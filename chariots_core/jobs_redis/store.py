@@ -58,7 +58,7 @@ class RedisJobStore(JobStore):
     def __init__(self, server: str | RedisServer, *, app: str) -> None:
         super().__init__(app=app)
         self._server = server if isinstance(server, RedisServer) else RedisServer.at(server)
-        self._prefix = f"chariots:{{{quote(app, safe='')}}}"
+        self._keys = (f"chariots:{{{quote(app, safe='')}}}",)
         self._script = Script("chariots_core.jobs_redis", "store.lua", CLOCK_OFFSET=self._offset())
 
     def __repr__(self) -> str:
@@ -69,7 +69,7 @@ class RedisJobStore(JobStore):
         return "0"
 
     def _call(self, operation: str, *arguments: str | float) -> Any:
-        return self._server.run(self._script, self._prefix, operation, *arguments)
+        return self._server.run(self._script, self._keys, operation, *arguments)
 
     def _record(self, row: Any) -> JobRecord | None:
         return None if row is None else fields.job_from(row, app=self.app)

@@ -16,7 +16,11 @@ import pytest
 from tests.support import ROOT
 
 #: The distributions of this repository, by the folder of their project file.
-PROJECTS = {"chariots-core": ROOT, "chariots-ml": ROOT / "plugins" / "chariots_ml"}
+PROJECTS = {
+    "chariots-core": ROOT,
+    "chariots-ml": ROOT / "plugins" / "chariots_ml",
+    "chariots-rq": ROOT / "plugins" / "chariots_rq",
+}
 
 
 @attrs.frozen(kw_only=True)

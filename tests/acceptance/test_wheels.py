@@ -21,6 +21,7 @@ pytestmark = [
 SOURCES = {
     "chariots-core": [ROOT / "chariots_core", ROOT / "chariots"],
     "chariots-ml": [ROOT / "plugins" / "chariots_ml" / "src" / "chariots_ml"],
+    "chariots-rq": [ROOT / "plugins" / "chariots_rq" / "src" / "chariots_rq"],
 }
 
 

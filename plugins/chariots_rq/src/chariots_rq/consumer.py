@@ -1,0 +1,162 @@
+"""
+Taking messages out of queues, and stopping at once when told to.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+import attrs
+
+from chariots_core.errors import StoreUnavailable
+from chariots_core.jobs_redis.server import RedisServer
+from chariots_core.workers import WorkerSession
+
+_log = logging.getLogger(__name__)
+
+#: Seconds after which Redis answers although there is no message. An answer that
+#: is still missing `_SLACK` seconds later is one of a server that is gone.
+_PATIENCE: Final = 5
+_SLACK: Final = 5.0
+
+#: The least and the most seconds between two tries to reach a server.
+_RETRY: Final = (0.2, 5.0)
+
+
+@attrs.frozen
+class Message:
+    """
+    One message: its name, and the key of the queue it came from.
+    """
+
+    id: str
+    queue: str
+
+
+class Consumer:
+    """
+    Takes messages from queues, the first queue first. A context manager.
+
+    It asks Redis to answer as soon as there is a message, and waits for the
+    answer together with whatever else the worker has to hear. What was asked
+    stays asked while the worker does other things; a message that comes in as
+    the worker stops goes back to its place.
+
+    Args:
+        server: where the queues are.
+        keys: their keys.
+    """
+
+    def __init__(self, server: RedisServer, keys: Sequence[str]) -> None:
+        self._server = server
+        self._keys = tuple(keys)
+        self._connection: Any = None
+        self._number: Any = None
+        self._asked_at: float | None = None
+        self._failures = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        with suppress(StoreUnavailable):
+            self._unask()
+        self._hang_up()
+
+    def take(self, session: WorkerSession, seconds: float = 1.0) -> Message | None:
+        """
+        The next message; ``None`` if none came for some *seconds*, if the worker
+        is to stop, or if the server is out of reach, which is waited for.
+        """
+        try:
+            message = self._take(session, seconds)
+        except StoreUnavailable as error:
+            self._hang_up()
+            if not self._failures:
+                _log.warning("no messages can be taken, which is tried again: %s", error)
+            pause = min(_RETRY[0] * 2.0**self._failures, _RETRY[1])
+            self._failures = min(self._failures + 1, 10)
+            session.wait(pause)
+            return None
+        if self._failures and self._asked_at is None:
+            _log.warning("messages can be taken again")
+            self._failures = 0
+        return message
+
+    def put_back(self, message: Message) -> None:
+        """
+        Give a message back to the head of its queue.
+        """
+        # Where that fails it is sent again, as any message that is lost.
+        with suppress(StoreUnavailable):
+            self._server.command("LPUSH", message.queue, message.id)
+
+    def drop(self, message: Message) -> None:
+        """
+        Forget a message that is done with, and RQ's record of it.
+        """
+        with suppress(StoreUnavailable):
+            self._server.command("DEL", f"{self._job_prefix}{message.id}")
+
+    @property
+    def _job_prefix(self) -> str:
+        from rq.job import Job
+
+        return str(Job.key_for(""))
+
+    # -- asking
+
+    def _take(self, session: WorkerSession, seconds: float) -> Message | None:
+        self._ask()
+        assert self._asked_at is not None
+        if not session.wait(seconds, self._connection._sock.fileno()):  # noqa: SLF001 - to wait for both
+            if time.monotonic() - self._asked_at > _PATIENCE + _SLACK:
+                raise StoreUnavailable(f"{self._server!r} has stopped answering")
+            return None
+        return self._answer()
+
+    def _ask(self) -> None:
+        if self._asked_at is not None:
+            return
+        with self._server.failing():
+            if self._connection is None:
+                self._connection = self._server.connect()
+                self._connection.send_command("CLIENT", "ID")
+                self._number = self._connection.read_response()
+            self._connection.send_command("BLPOP", *self._keys, _PATIENCE)
+        self._asked_at = time.monotonic()
+
+    def _answer(self) -> Message | None:
+        with self._server.failing():
+            found = self._connection.read_response()
+        self._asked_at = None
+        if found is None:
+            return None
+        queue, name = found
+        return Message(name.decode(errors="replace"), queue.decode())
+
+    def _unask(self) -> None:
+        """
+        Take back what was asked; a message that came all the same is given back.
+        """
+        if self._asked_at is None or self._connection is None:
+            return
+        self._server.command("CLIENT", "UNBLOCK", self._number)
+        message = self._answer()
+        if message is not None:
+            self.put_back(message)
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            self._connection.disconnect()
+        self._connection = self._asked_at = None
