@@ -11,9 +11,10 @@ import subprocess
 import sys
 
 SUITES = {
-    "startup": "benchmarks.startup",
-    "queues": "benchmarks.queues.run",
-    "http": "benchmarks.http.run",
+    "startup": ("benchmarks.startup",),
+    "queues": ("benchmarks.queues.run", "queues"),
+    "rq": ("benchmarks.queues.run", "rq"),
+    "http": ("benchmarks.http.run",),
 }
 
 
@@ -27,7 +28,7 @@ def main() -> int:
     options = parser.parse_args()
     codes = [
         subprocess.run(
-            [sys.executable, "-m", SUITES[name], "--rounds", str(options.rounds)], check=False
+            [sys.executable, "-m", *SUITES[name], "--rounds", str(options.rounds)], check=False
         ).returncode
         for name in options.suites or SUITES
     ]

@@ -1,9 +1,10 @@
 """
-The same trivial job as a Chariots pipeline, on the local backend.
+The same trivial job as a Chariots pipeline, on the backend that the environment names.
 """
 
 from __future__ import annotations
 
+import json
 import os
 
 from chariots.pipelines import Pipeline, PipelinesServer
@@ -30,6 +31,6 @@ app = PipelinesServer(
         )
     ],
     op_store_client=TestOpStoreClient(f"{folder}/ops"),
-    worker_pool={"backend": "local", "url": f"sqlite:///{folder}/jobs.db"},
+    worker_pool=json.loads(os.environ["BENCH_WORKER_POOL"]),
     import_name="bench",
 )

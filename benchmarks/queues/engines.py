@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import json
 import os
 import shutil
 import socket
@@ -287,16 +288,22 @@ class CeleryPrefork(RedisEngine):
         return self.submitted - int(self.results.dbsize())
 
 
-class Local(Engine):
+class Chariots(Engine):
     """
-    Chariots' own local backend on SQLite, isolation warm.
+    Chariots on one of its backends, isolation warm.
     """
 
-    name = "chariots local"
     isolation = "warm"
 
+    @abstractmethod
+    def worker_pool(self) -> dict[str, Any]:
+        """The backend and its options."""
+
     def open(self) -> None:
-        os.environ["BENCH_FOLDER"] = str(self.folder)
+        self.environment["BENCH_WORKER_POOL"] = json.dumps(self.worker_pool())
+        os.environ |= {
+            name: self.environment[name] for name in ("BENCH_FOLDER", "BENCH_WORKER_POOL")
+        }
         from benchmarks.queues import app
 
         self.app = importlib.reload(app).app.chariots
@@ -311,7 +318,7 @@ class Local(Engine):
                 *("benchmarks.queues.app:app", "--isolation", self.isolation),
             )
         warm = [self.submit(1) for _ in range(n)]
-        wait_until(lambda: all(self.is_done(job) for job in warm), "the first local job's end")
+        wait_until(lambda: all(self.is_done(job) for job in warm), "the first job's end")
 
     def submit(self, number: int) -> Any:
         return self.app.submit("is_odd", number).record.id
@@ -321,6 +328,46 @@ class Local(Engine):
 
     def pending(self) -> int:
         return sum(self.app.job_store.counts().values())
+
+
+class Local(Chariots):
+    """
+    The built-in backend, on SQLite.
+    """
+
+    name = "chariots local"
+
+    def worker_pool(self) -> dict[str, Any]:
+        return {"backend": "local", "url": f"sqlite:///{self.folder}/jobs.db"}
+
+
+class ChariotsRQ(Chariots, RedisEngine):
+    """
+    Chariots on RQ.
+    """
+
+    name = "chariots rq"
+
+    def worker_pool(self) -> dict[str, Any]:
+        return {"backend": "rq", "url": self.environment["BENCH_REDIS_URL"]}
+
+    def open(self) -> None:
+        RedisEngine.open(self)
+        Chariots.open(self)
+
+    def close(self) -> None:
+        Chariots.close(self)
+        RedisEngine.close(self)
+
+
+class ChariotsRQFresh(ChariotsRQ):
+    """
+    Chariots on RQ, a child for each job.
+    """
+
+    name = "chariots rq, fresh"
+    isolation = "fresh"
+    share = 10
 
 
 @contextlib.contextmanager

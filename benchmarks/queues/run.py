@@ -1,5 +1,5 @@
 """
-Queues: the local backend beside raw Celery prefork and raw RQ, in one run.
+Queues: backends of Chariots beside raw Celery prefork and raw RQ, in one run.
 
 For each engine and number of workers: how fast one producer submits, how fast
 idle workers drain what waits, how long one job takes from submission to a
@@ -12,12 +12,14 @@ import argparse
 import functools
 import statistics
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from benchmarks.harness import Case, Target, run_suite
 from benchmarks.queues.engines import (
     CeleryPrefork,
+    ChariotsRQ,
+    ChariotsRQFresh,
     Engine,
     Local,
     RQFork,
@@ -86,16 +88,9 @@ def idle(engine: Engine) -> dict[str, float]:
     return {"idle CPU %": 100 * used / IDLE_SECONDS, "idle PSS MB": engine.memory_mb()}
 
 
-def main() -> None:
-    """
-    Run the suite.
-    """
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--jobs", type=int, default=JOBS)
-    parser.add_argument("--only", default="", help="cases whose name contains this text")
-    options = parser.parse_args()
-    matrix: list[tuple[Any, int]] = [
+#: What the suite of each name measures.
+MATRICES: Final[Mapping[str, Sequence[tuple[type[Engine], int]]]] = {
+    "queues": [
         (Local, 1),
         (Local, 2),
         (CeleryPrefork, 1),
@@ -103,7 +98,70 @@ def main() -> None:
         (RQSimple, 1),
         (RQSimple, 2),
         (RQFork, 1),
-    ]
+    ],
+    "rq": [
+        (ChariotsRQ, 1),
+        (ChariotsRQ, 2),
+        (ChariotsRQFresh, 1),
+        (RQSimple, 1),
+        (RQSimple, 2),
+        (RQFork, 1),
+    ],
+}
+
+_RATES: Final = functools.partial(Target, figure="drain jobs/s", at_least=True)
+_TRIPS: Final = functools.partial(Target, at_least=False)
+
+TARGETS: Final[Mapping[str, Sequence[Target]]] = {
+    "queues": [
+        _RATES(ours="chariots local, 1", floor="raw Celery prefork, 1", bound=1),
+        _RATES(ours="chariots local, 2", floor="raw Celery prefork, 2", bound=1),
+        _TRIPS(
+            figure="round trip p50 ms",
+            ours="chariots local, 1",
+            floor="raw RQ SimpleWorker, 1",
+            bound=1,
+        ),
+        _TRIPS(figure="idle CPU %", ours="chariots local, 1", floor=None, bound=1),
+    ],
+    "rq": [
+        *(
+            Target(
+                figure=figure,
+                ours=f"chariots rq, {n}",
+                floor=f"raw RQ SimpleWorker, {n}",
+                bound=bound,
+                at_least=True,
+            )
+            for n in (1, 2)
+            for figure, bound in (("drain jobs/s", 0.85), ("submit jobs/s", 0.8))
+        ),
+        _RATES(ours="chariots rq, 1", floor="raw RQ Worker (fork per job), 1", bound=3),
+        _RATES(ours="chariots rq, fresh, 1", floor="raw RQ Worker (fork per job), 1", bound=0.9),
+        *(
+            _TRIPS(
+                figure=figure,
+                ours="chariots rq, 1",
+                floor="raw RQ SimpleWorker, 1",
+                bound=1.2,
+            )
+            for figure in ("round trip p50 ms", "p95 ms")
+        ),
+        _TRIPS(figure="idle CPU %", ours="chariots rq, 1", floor=None, bound=1),
+    ],
+}
+
+
+def main() -> None:
+    """
+    Run one suite.
+    """
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suite", nargs="?", default="queues", choices=list(MATRICES))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=JOBS)
+    parser.add_argument("--only", default="", help="cases whose name contains this text")
+    options = parser.parse_args()
     cases = [
         Case(
             name=f"{engine.name}, {workers}",
@@ -111,34 +169,11 @@ def main() -> None:
                 measure, engine, workers, options.jobs // engine.share, ROUND_TRIPS // engine.share
             ),
         )
-        for engine, workers in matrix
+        for engine, workers in MATRICES[options.suite]
         if options.only in engine.name
     ]
-    targets = [
-        Target(
-            figure="drain jobs/s",
-            ours="chariots local, 1",
-            floor="raw Celery prefork, 1",
-            bound=1,
-            at_least=True,
-        ),
-        Target(
-            figure="drain jobs/s",
-            ours="chariots local, 2",
-            floor="raw Celery prefork, 2",
-            bound=1,
-            at_least=True,
-        ),
-        Target(
-            figure="round trip p50 ms",
-            ours="chariots local, 1",
-            floor="raw RQ SimpleWorker, 1",
-            bound=1,
-            at_least=False,
-        ),
-        Target(figure="idle CPU %", ours="chariots local, 1", floor=None, bound=1, at_least=False),
-    ]
-    run_suite("queues", cases, [] if options.only else targets, rounds=options.rounds)
+    targets = [] if options.only else TARGETS[options.suite]
+    run_suite(options.suite, cases, targets, rounds=options.rounds)
 
 
 if __name__ == "__main__":

@@ -198,7 +198,8 @@ end
 
 local ops = {}
 
--- id, idempotency key, its digest, then changes
+-- id, idempotency key, its digest, how many commands; for each of them how many
+-- parts, and these; then changes. The commands are run if the job is new.
 function ops.create()
   local id, key, digest = ARGV[2], ARGV[3], ARGV[4]
   local twin
@@ -220,7 +221,13 @@ function ops.create()
     return {0, whole(twin[1], twin[2]), twin[3].key or false, twin[3].digest or false}
   end
   local seq = number(call('INCR', P .. ':seq'))
-  apply(id, 5)
+  local at = 6
+  local commands = {}
+  for n = 1, tonumber(ARGV[5]) do
+    commands[n] = {at + 1, at + tonumber(ARGV[at])}
+    at = commands[n][2] + 1
+  end
+  apply(id, at)
   call('HSET', job_key(id), 'id', id, 'seq', seq, 'created_at', number(NOW))
   if key ~= '' then
     call('HSET', job_key(id), 'key', key, 'digest', digest)
@@ -231,6 +238,7 @@ function ops.create()
   call('ZADD', P .. ':pipeline:' .. job.pipeline, seq, id)
   index(id, nil, job)
   tell(id, job, 'state', '', '')
+  for _, range in ipairs(commands) do call(unpack(ARGV, range[1], range[2])) end
   return {1, whole(id, flat)}
 end
 

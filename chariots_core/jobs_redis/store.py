@@ -76,10 +76,29 @@ class RedisJobStore(JobStore):
 
     # -- jobs
 
-    def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
+    def create(
+        self,
+        job: NewJob,
+        *,
+        idempotency: IdempotencyKey | None = None,
+        commands: Sequence[Sequence[Any]] = (),
+    ) -> Created:
+        """
+        See `JobStore.create`.
+
+        Args:
+            job: what to write.
+            idempotency: the caller's own name for it.
+            commands: commands of Redis, to be run in the same atomic step if the
+                job is new: a queue on the same server takes its message.
+        """
         names = (idempotency.key, idempotency.digest) if idempotency else ("", "")
         asked = dict(zip(ASKED, _asked(job), strict=True)) | dict(first_fields(job))
-        is_new, row, *twin = self._call("create", job.id, *names, *fields.changes_of(asked))
+        given = {name: value for name, value in asked.items() if value is not None}
+        more = [part for command in commands for part in (len(command), *command)]
+        is_new, row, *twin = self._call(
+            "create", job.id, *names, len(commands), *more, *fields.changes_of(given)
+        )
         record = fields.job_from(row, app=self.app)
         if is_new:
             return Created(record=record)
@@ -189,6 +208,12 @@ class RedisJobStore(JobStore):
 
     def ping(self) -> None:
         self._server.ping()
+
+    def is_on(self, server: RedisServer) -> bool:
+        """
+        Whether the jobs are kept by *server*.
+        """
+        return self._server is server
 
     def risks(self) -> Sequence[str]:
         return self._server.risks()

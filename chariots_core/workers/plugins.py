@@ -165,6 +165,13 @@ class PluginManager:
 
     # -- hooks about jobs
 
+    @property
+    def watch_hand_overs(self) -> bool:
+        """
+        Whether somebody beside core implements the hook ``chariots_execute_pipeline``.
+        """
+        return len(self._pluggy.hook.chariots_execute_pipeline.get_hookimpls()) > 1
+
     def execute_pipeline(self, pool: BaseWorkerPool, request: SubmitRequest) -> None:
         """
         Hand one recorded job over; what a plugin raises comes through.

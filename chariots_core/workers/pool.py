@@ -15,7 +15,7 @@ from chariots_core.errors import (
     UnsupportedCapability,
 )
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
-from chariots_core.jobs.store import IdempotencyKey, JobStore
+from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
 from chariots_core.jobs.tick import tick
 from chariots_core.workers import submission
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
@@ -277,6 +277,27 @@ class BaseWorkerPool(ABC):
         """
         self.check_supported(job)
         return submission.submit(self, job, idempotency)
+
+    def record_and_submit(
+        self,
+        job: NewJob,  # noqa: ARG002 - for those that override it
+        idempotency: IdempotencyKey | None,  # noqa: ARG002
+    ) -> Created | None:
+        """
+        Record *job* and put its message into the queue in one step, or do nothing.
+
+        For a pool whose queue and job store are one server: it is asked first,
+        where no plugin wants to know of hand-overs. The base does nothing.
+
+        Returns:
+            What the store's `create` would return, the message being in the
+            queue if the job is new; ``None``: it is to be done in two steps.
+
+        Raises:
+            IdempotencyMismatch: the id or the key exists with another request.
+            StoreUnavailable: either both was done or neither.
+        """
+        return None
 
     def check_supported(self, job: NewJob) -> None:
         """

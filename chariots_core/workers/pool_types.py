@@ -23,6 +23,12 @@ class Hooks(Protocol):
     The hooks through which a pool hands over and looks up.
     """
 
+    @property
+    def watch_hand_overs(self) -> bool:
+        """
+        Whether a plugin is to be asked, or told, of each hand-over.
+        """
+
     def execute_pipeline(self, pool: BaseWorkerPool, request: SubmitRequest) -> None:
         """
         Hand one recorded job over.

@@ -31,7 +31,11 @@ def submit(pool: BaseWorkerPool, job: NewJob, idempotency: IdempotencyKey | None
     resend_after = pool.resend_after if job.resend_after is None else job.resend_after
     job = attrs.evolve(job, backend=pool.name, resend_after=resend_after)
     try:
-        created = pool.job_store().create(job, idempotency=idempotency)
+        created = None
+        if job.delay == 0 and not pool.app.plugins.watch_hand_overs:
+            created = pool.record_and_submit(job, idempotency)
+        handed_over = created is not None
+        created = created or pool.job_store().create(job, idempotency=idempotency)
     except StoreUnavailable as error:
         # A connection that breaks during the commit tells nothing: whether the
         # job was recorded is known by its id, once the store is back.
@@ -40,7 +44,7 @@ def submit(pool: BaseWorkerPool, job: NewJob, idempotency: IdempotencyKey | None
     record = created.record
     # An earlier job was handed over when it was made; `tick` sees to it if not.
     if not created.replayed:
-        if record.status is JobStatus.queued:
+        if record.status is JobStatus.queued and not handed_over:
             _hand_over(pool, record)
         pool.app.emit(record.status.value, record)
     return record

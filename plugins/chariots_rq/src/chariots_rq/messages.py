@@ -75,6 +75,7 @@ class Messages:
         )
         self.key: str = queue.key
         self._all: str = Queue.redis_queues_keys
+        self._prefix: str = Job.key_for("")
         made = queue.create_job(
             ENTRY,
             args=("id",),
@@ -97,15 +98,32 @@ class Messages:
         Returns:
             Whether it was; ``False``: an earlier one for the same job waits there.
         """
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        call = json.dumps([ENTRY, None, [request.job_id], {}])
         return bool(
             server.run(
                 _HAND_OVER,
-                (self.key, self._all, Job.key_for("")),
+                (self.key, self._all, self._prefix),
                 *(request.job_id, request.generation, MESSAGE_TTL),
-                *("created_at", now, "enqueued_at", now, "description", request.pipeline),
-                *("data", zlib.compress(call.encode())),
-                *self._fixed,
+                *self._fields(request),
             )
         )
+
+    def first(self, request: SubmitRequest) -> list[list[Any]]:
+        """
+        The commands that put the first message for a job into the queue.
+        """
+        key = f"{self._prefix}{request.message_id}"
+        return [
+            ["HSET", key, *self._fields(request)],
+            ["EXPIRE", key, MESSAGE_TTL],
+            ["SADD", self._all, self.key],
+            ["RPUSH", self.key, request.message_id],
+        ]
+
+    def _fields(self, request: SubmitRequest) -> list[Any]:
+        now = f"{datetime.now(UTC).replace(tzinfo=None).isoformat()}Z"
+        call = json.dumps([ENTRY, None, [request.job_id], {}])
+        return [
+            *("created_at", now, "enqueued_at", now, "description", request.pipeline),
+            *("data", zlib.compress(call.encode(), 1)),
+            *self._fixed,
+        ]

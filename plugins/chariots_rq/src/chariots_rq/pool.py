@@ -18,7 +18,8 @@ from chariots_core.errors import (
     ConfigurationError,
     StoreUnavailable,
 )
-from chariots_core.jobs.store import JobStore
+from chariots_core.jobs.record import NewJob
+from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
 from chariots_core.jobs_redis import RedisJobStore
 from chariots_core.jobs_redis.server import RedisServer, Unsent
 from chariots_core.workers import (
@@ -244,6 +245,23 @@ class RQWorkerPool(BaseWorkerPool):
             raise BrokerUnavailable(error.message, job_id=request.job_id) from error
         except StoreUnavailable as error:
             raise TimeoutError(error.message) from error
+
+    def record_and_submit(self, job: NewJob, idempotency: IdempotencyKey | None) -> Created | None:
+        """
+        Record a job and put its message into the queue, in one step of one server.
+        """
+        store = self.job_store()
+        if not isinstance(store, RedisJobStore) or not store.is_on(self._server):
+            return None
+        request = SubmitRequest(
+            job_id=job.id,
+            app=self.app.name,
+            pipeline=job.pipeline,
+            backend=job.backend,
+            queue=job.queue,
+        )
+        commands = self.messages(request.app, request.queue).first(request)
+        return store.create(job, idempotency=idempotency, commands=commands)
 
     def run_worker(self, session: WorkerSession) -> None:
         """
