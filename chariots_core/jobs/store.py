@@ -224,7 +224,9 @@ class JobStore(ABC):
         """
         The jobs, or the one job, whose time has come: `wake_at` of their record
         (`chariots_core.jobs.waking`) is not after the store's clock. The one
-        that has waited longest for it comes first.
+        that has waited longest for it comes first; but those that are queued,
+        and only to be handed over once more or to be given up, come after all
+        others: however many wait in a queue, a lost worker is seen to.
 
         It is not quite the list of jobs for which a condition of `When` holds:
         ``unpublished`` holds at once and all the time, but the job is due when

@@ -79,7 +79,7 @@ def tick(
 
     Any number of processes may tick at once: each change is made by exactly
     one of them, which then hands the job over. Where nothing is due, it costs
-    one indexed query.
+    a look into an index or two.
 
     A queue that is out of reach is waited for once: after the first hand-over
     that ends in `BackendUnavailable` or `TimeoutError`, jobs that are to be

@@ -9,7 +9,8 @@
 -- status, attempt, reason, data. (A stream would take four kilobytes at once.) Times are microseconds since 1970, by the server's
 -- clock. Sorted sets find jobs: by running number all of them (jobs), those of a
 -- status (status:<status>) and of a pipeline (pipeline:<pipeline>); by time those
--- that want attention (wake) and those that are to be forgotten (expires).
+-- that want attention (wake; wake_queued, of which there may be many) and those that
+-- are to be forgotten (expires).
 
 local P = KEYS[1]
 local call = redis.call
@@ -103,13 +104,15 @@ local function index(id, before, job)
     if before then call('ZREM', P .. ':status:' .. before, id) end
     call('ZADD', P .. ':status:' .. job.status, job.seq, id)
   end
-  place(P .. ':wake', wake_at(id, job), id)
+  local wake, queued = wake_at(id, job), job.status == 'queued'
+  place(P .. ':wake', not queued and wake, id)
+  place(P .. ':wake_queued', queued and wake, id)
   local over = FINAL[job.status] and job.expires_at and not is_unpublished(id, job)
   place(P .. ':expires', over and tonumber(job.expires_at) or nil, id)
 end
 
 local function forget(id, job)
-  for _, key in ipairs({'jobs', 'wake', 'expires', 'status:' .. job.status,
+  for _, key in ipairs({'jobs', 'wake', 'wake_queued', 'expires', 'status:' .. job.status,
                         'pipeline:' .. job.pipeline}) do
     call('ZREM', P .. ':' .. key, id)
   end
@@ -308,9 +311,15 @@ function ops.due()
   local ids
   if ARGV[3] then
     local wake = call('ZSCORE', P .. ':wake', ARGV[3])
+      or call('ZSCORE', P .. ':wake_queued', ARGV[3])
     ids = wake and tonumber(wake) <= NOW and {ARGV[3]} or {}
   else
     ids = call('ZRANGEBYSCORE', P .. ':wake', '-inf', number(NOW), 'LIMIT', 0, ARGV[2])
+    local left = ARGV[2] - #ids
+    for _, id in ipairs(left > 0 and call('ZRANGEBYSCORE', P .. ':wake_queued', '-inf',
+                                          number(NOW), 'LIMIT', 0, left) or {}) do
+      ids[#ids + 1] = id
+    end
   end
   local rows = {}
   for i, id in ipairs(ids) do rows[i] = outline(id, call('HGETALL', job_key(id)), true) end

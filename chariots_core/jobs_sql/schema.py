@@ -3,8 +3,8 @@ The tables of the job store.
 
 Times are seconds since 1970 by the database's clock. ``wake_at`` is derived
 from the other columns: when the record next wants attention, whatever the
-condition. One partial index on it answers "what is due" without a look at the
-jobs that wait for nothing.
+condition. Partial indexes on it answer "what is due" without a look at the jobs
+that wait for nothing, and without one at the queued ones, of which there may be many.
 """
 
 from __future__ import annotations
@@ -152,7 +152,18 @@ _partial(
     jobs.c.seq,
     where="status = 'queued'",
 )
-_partial("chariots_jobs_wake", jobs.c.app, jobs.c.wake_at, where="wake_at IS NOT NULL")
+_partial(
+    "chariots_jobs_wake",
+    jobs.c.app,
+    jobs.c.wake_at,
+    where="wake_at IS NOT NULL AND status <> 'queued'",
+)
+_partial(
+    "chariots_jobs_wake_queued",
+    jobs.c.app,
+    jobs.c.wake_at,
+    where="wake_at IS NOT NULL AND status = 'queued'",
+)
 _partial("chariots_jobs_expires", jobs.c.app, jobs.c.expires_at, where="expires_at IS NOT NULL")
 _partial(
     "chariots_jobs_idempotency",

@@ -94,7 +94,8 @@ class Statements:
             " AND status IN ('queued', 'running', 'deferred') GROUP BY status"
         )
         due = f"SELECT {_WITHOUT_PAYLOADS} {mine} AND wake_at <= {moment}"
-        self.due = self.ready(f"{due} ORDER BY wake_at LIMIT :limit")
+        self.due = self.ready(f"{due} AND status <> 'queued' ORDER BY wake_at LIMIT :limit")
+        self.due_queued = self.ready(f"{due} AND status = 'queued' ORDER BY wake_at LIMIT :limit")
         self.due_one = self.ready(f"{due} AND id = :id")
         dead = f"FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock} - 3600.0"
         # In order, so that PostgreSQL takes the index: it cannot guess how few there are.

@@ -148,6 +148,10 @@ class SqlJobStore(QueueJobStore):
     def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
         if job_id is None:
             found = self._transactions.read(self._statements.due, {"app": self.app, "limit": limit})
+            if (left := limit - len(found)) > 0:
+                found += self._transactions.read(
+                    self._statements.due_queued, {"app": self.app, "limit": left}
+                )
         elif is_job_id(job_id):
             found = self._transactions.read(
                 self._statements.due_one, {"app": self.app, "id": job_id}

@@ -72,6 +72,7 @@ def cases(dialect: str) -> dict[str, tuple[str, dict[str, Any]]]:
         "claim of two": (two.text, two.parameters),
         "startable": made.any_startable(APP, "b", ("default", "other")),
         "due": (made.due, {"app": APP, "limit": 100}),
+        "due queued": (made.due_queued, {"app": APP, "limit": 100}),
         "due one": (made.due_one, {"app": APP, "id": "x"}),
         "expired": (made.any_expired, {"app": APP}),
         "counts": (made.counts, {"app": APP}),

@@ -27,6 +27,7 @@ __all__ = ["WorkerPoolConformance"]
 
 #: Modules whose assertions pytest shall explain.
 _TESTS = (
+    "broker",
     "capabilities",
     "crash",
     "execution",

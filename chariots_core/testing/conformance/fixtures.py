@@ -43,8 +43,8 @@ class KitFixtures:
     @classmethod
     def broker(cls) -> Any:
         """
-        The queue's own server, with ``stop()``, ``start()``, ``flush()`` and
-        ``pause()``; ``None``: the backend has none.
+        The queue's own server, a `chariots_core.testing.conformance.broker.BrokerServer`;
+        ``None``: the backend has none that a test may stop.
         """
         return None
 
@@ -112,7 +112,7 @@ class KitFixtures:
         try:
             yield deployment
         finally:
-            _tell(deployment)
+            tell(deployment)
             deployment.close()
 
     @pytest.fixture
@@ -138,7 +138,7 @@ class KitFixtures:
         A deployment with two workers, shared by the tests that do not hurt them.
         """
         yield _shared
-        _tell(_shared)
+        tell(_shared)
 
 
 def needs(deployment: Deployment, capability: str) -> None:
@@ -149,6 +149,9 @@ def needs(deployment: Deployment, capability: str) -> None:
         pytest.skip(f"not declared: {capability}")
 
 
-def _tell(deployment: Deployment) -> None:
+def tell(deployment: Deployment) -> None:
+    """
+    Print what happened to a deployment's jobs.
+    """
     # pytest shows what a teardown prints where the test has failed, and only there.
     print(deployment.story())  # noqa: T201

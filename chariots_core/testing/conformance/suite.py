@@ -4,6 +4,7 @@ All behaviours together.
 
 from __future__ import annotations
 
+from chariots_core.testing.conformance.broker import Broker
 from chariots_core.testing.conformance.capabilities import Declared
 from chariots_core.testing.conformance.crash import Crash
 from chariots_core.testing.conformance.execution import Execution
@@ -16,7 +17,7 @@ from chariots_core.testing.conformance.training import Training
 
 
 class WorkerPoolConformance(
-    SubmitLookup, Execution, Crash, Recovery, Shutdown, Declared, Options, Training, Soak
+    SubmitLookup, Execution, Crash, Broker, Recovery, Shutdown, Declared, Options, Training, Soak
 ):
     """
     What a worker backend must show. Subclass it as ``Test...`` and give it `settings`.

@@ -130,7 +130,7 @@ class TimeContract(StoreTests):
     def test_due_is_in_the_order_of_waking(self, harness: StoreHarness, store: JobStore) -> None:
         """
         (69) A job is due from `wake_at` of its record on, whatever it waits for, and
-        those that have waited longest come first.
+        those that have waited longest come first, the queued ones after the others.
         """
         records = [
             queued(store, resend_after=60.0),
@@ -145,7 +145,9 @@ class TimeContract(StoreTests):
         waking = [records[n].id for n in (4, 2, 5, 3, 1, 0)]
         for count in (1, 2, 3, 4, 5, 6, 6):
             due = store.due()
-            assert waking[:count] == [record.id for record in due]
+            queued_ids = {records[n].id for n in (0, 3)}
+            expected = sorted(waking[:count], key=queued_ids.__contains__)
+            assert expected == [record.id for record in due]
             waits = {record.id: wake_at(store.get(record.id)) for record in records}
             now = store.now()
             assert {
@@ -153,6 +155,19 @@ class TimeContract(StoreTests):
             } == (set(waking[:count]))
             harness.advance(11.0 if count < 5 else 21.0)
         assert [None, None] == [wake_at(store.get(record.id)) for record in records[6:]]
+
+    def test_lost_workers_do_not_wait_for_the_queue(
+        self, harness: StoreHarness, store: JobStore
+    ) -> None:
+        """
+        (69) However many jobs are to be handed over once more, a lost one is among the
+        first that are due.
+        """
+        waiting = [queued(store, resend_after=1.0).id for _ in range(5)]
+        lost = started(store, lease=5.0)
+        harness.advance(6.0)
+
+        assert [lost.id, *waiting[:2]] == [record.id for record in store.due(limit=3)]
 
     def test_publication_that_waits_for_its_turn(
         self, harness: StoreHarness, store: JobStore

@@ -4,40 +4,161 @@ The backend `rq` shows what every backend must show, on a real Redis.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import attrs
 import pytest
 
 from chariots_core.testing.conformance import WorkerPoolConformance
+from chariots_core.testing.conformance.harness import Deployment
+from chariots_rq import RQWorkerPool
 from tests.conftest import missing_service
 from tests.redis_servers import RedisProcess, redis_program
 
 pytestmark = pytest.mark.crash
 
+#: What a job store beside the queue could break: the rest of the kit says nothing of it.
+ON_SQLITE = ("test_09_", "test_17_", "test_21_a_", "test_34_", "test_38_", "test_39_", "test_40_",
+             "test_41_", "test_46_", "test_47_", "test_49_")  # fmt: skip
 
-class TestRQ(WorkerPoolConformance):
+
+@attrs.frozen
+class RedisBroker:
     """
-    Everything, on a server that keeps a log of its changes.
+    The server as the kit wants it: a broker that it may stop.
+    """
+
+    server: RedisProcess
+
+    def stop(self) -> None:
+        """
+        End it.
+        """
+        self.server.stop()
+
+    def start(self) -> None:
+        """
+        Start it with what its log of changes holds.
+        """
+        self.server.start()
+
+    def flush(self) -> None:
+        """
+        Delete RQ's keys, and no job of Chariots.
+        """
+        with self.server.client() as client:
+            keys = list(client.scan_iter("rq:*"))
+            if keys:
+                client.delete(*keys)
+
+    def pause(self) -> None:
+        """
+        Stop its process.
+        """
+        self.server.freeze()
+
+    def resume(self) -> None:
+        """
+        Continue its process.
+        """
+        self.server.thaw()
+
+
+class OnRedis(WorkerPoolConformance):
+    """
+    A server that keeps a log of its changes.
     """
 
     @pytest.fixture(scope="class")
     @classmethod
-    def store_server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
+    def server(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisProcess]:
         """
         A server that only these tests know.
         """
         if redis_program() is None:
             missing_service("a redis-server")
-        server = RedisProcess(tmp_path_factory.mktemp("redis"), ("--appendonly", "yes"))
+        server = RedisProcess(
+            tmp_path_factory.mktemp("redis"), ("--appendonly", "yes", "--appendfsync", "always")
+        )
         server.start()
         yield server
         server.kill()
 
     @pytest.fixture(scope="class")
     @classmethod
-    def settings(cls, store_server: RedisProcess) -> Mapping[str, Any]:
+    def broker(cls, server: RedisProcess) -> RedisBroker:
         """
-        The backend, on that server.
+        That server.
         """
-        return {"backend": "rq", "url": store_server.url, "resend_after": 3}
+        return RedisBroker(server)
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def inject(cls) -> Callable[[Deployment, bytes], None]:
+        """
+        Puts bytes where RQ puts the ids of its jobs.
+        """
+
+        def push(deployment: Deployment, message: bytes) -> None:
+            pool = deployment.pool
+            assert isinstance(pool, RQWorkerPool)
+            queue = pool.messages(deployment.config.name, "default").key
+            pool.client.rpush(queue, message)
+
+        return push
+
+
+class TestRQ(OnRedis):
+    """
+    Everything, with the jobs in the queue's own Redis.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def store_server(cls, server: RedisProcess) -> RedisProcess:
+        """
+        The jobs' server is the queue's.
+        """
+        return server
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def settings(cls, server: RedisProcess) -> Mapping[str, Any]:
+        """
+        The backend, on that server, with little patience.
+        """
+        return {
+            "backend": "rq",
+            "url": server.url,
+            "redis_kwargs": {"socket_timeout": 2},
+            "resend_after": 3,
+        }
+
+
+class TestRQWithJobsInSQLite(OnRedis):
+    """
+    What differs where the jobs are kept in another place than the queue.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def settings(
+        cls, server: RedisProcess, tmp_path_factory: pytest.TempPathFactory
+    ) -> Mapping[str, Any]:
+        """
+        The backend, on that server, and a file.
+        """
+        store = tmp_path_factory.mktemp("store") / "jobs.db"
+        return {
+            "backend": "rq",
+            "url": server.url,
+            "redis_kwargs": {"socket_timeout": 2},
+            "resend_after": 3,
+            "job_store": f"sqlite:///{store}",
+        }
+
+
+for _name in dir(TestRQWithJobsInSQLite):
+    if _name.startswith("test_") and not _name.startswith(ON_SQLITE):
+        setattr(TestRQWithJobsInSQLite, _name, None)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from chariots_rq.pool import RQOptions, RQWorkerPool
     from chariots_rq.testing import RQWorkerContext
+    from chariots_rq.worker import RQJob, RQWorker
 
-__all__ = ["RQOptions", "RQWorkerContext", "RQWorkerPool"]
+__all__ = ["RQJob", "RQOptions", "RQWorker", "RQWorkerContext", "RQWorkerPool"]
 
 _HELD_BY = {
+    "RQJob": "chariots_rq.worker",
+    "RQWorker": "chariots_rq.worker",
     "RQOptions": "chariots_rq.pool",
     "RQWorkerContext": "chariots_rq.testing",
     "RQWorkerPool": "chariots_rq.pool",

@@ -73,6 +73,7 @@ class Messages:
             serializer=JSONSerializer,
             **{"default_timeout": -1, **queue_options},
         )
+        self.name: str = name
         self.key: str = queue.key
         self._all: str = Queue.redis_queues_keys
         self._prefix: str = Job.key_for("")
@@ -89,7 +90,7 @@ class Messages:
         # Set for each message.
         for name_of_field in ("created_at", "enqueued_at", "data", "description"):
             fields.pop(name_of_field, None)
-        self._fixed: list[Any] = [part for pair in fields.items() for part in pair]
+        self._fixed: list[Any] = [part for pair in fields.items() if pair[1] != "" for part in pair]
 
     def send(self, server: RedisServer, request: SubmitRequest) -> bool:
         """

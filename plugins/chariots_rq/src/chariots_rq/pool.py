@@ -214,9 +214,9 @@ class RQWorkerPool(BaseWorkerPool):
         self.options = options
         self.resend_after = options.resend_after
         self.store_url = options.job_store
-        self._client = options.client(self.name)
+        self.client: Redis = options.client(self.name)
         try:
-            self._server = RedisServer.of_pool(self._client.connection_pool)
+            self._server = RedisServer.of_pool(self.client.connection_pool)
         except ConfigurationError as error:
             raise BackendMisconfigured(str(error), backend=self.name) from None
         self._queues: dict[tuple[str, str], Messages] = {}
@@ -303,7 +303,7 @@ class RQWorkerPool(BaseWorkerPool):
             name = queue_name(app, queue, base=options.pop("name", "chariots"))
             made = self._queues[app, queue] = Messages(
                 name,
-                client=self._client,
+                client=self.client,
                 queue_options=options,
                 result_ttl=self.options.result_ttl,
             )
