@@ -35,11 +35,11 @@ from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
+from chariots_core.pipelines.raised import node_of
 from chariots_core.progress import reporting
 from chariots_core.resolver import Decision
 from chariots_core.strict_json import decode, encode
 from chariots_core.workers.contracts import JobInput, JobOutput
-from chariots_core.workers.isolation.failures import NODE_ATTRIBUTE
 from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
 from chariots_core.workers.pool import BaseWorkerPool, JobOptions
 
@@ -249,10 +249,7 @@ class App:
             return self._execution.run(pipeline, value)
         except BaseException as error:
             # What no node raised is the framework's own, but for a bad output.
-            if getattr(error, NODE_ATTRIBUTE, None) is None and (
-                not isinstance(error, Exception)
-                or (isinstance(error, ChariotsError) and not isinstance(error, NotJSONError))
-            ):
+            if node_of(error) is None and _is_ours(type(error)):
                 raise
             raise execution_error(error, debug=self.settings.debug) from error
 
@@ -397,3 +394,12 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} with {sorted(self.pipelines)}>"
+
+
+def _is_ours(kind: type[BaseException]) -> bool:
+    """
+    Whether an error of *kind* is told to the caller as it is.
+    """
+    if not issubclass(kind, Exception):
+        return True
+    return issubclass(kind, ChariotsError) and not issubclass(kind, NotJSONError)
