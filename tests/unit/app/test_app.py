@@ -5,6 +5,7 @@ The app without HTTP: runs, jobs, and what a worker asks of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from chariots_core.app import App, AppSettings
 from chariots_core.jobs import JobQuery, JobStatus
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.op_store.values import Manifest
-from chariots_core.pipelines import SequentialRunner
+from chariots_core.pipelines import LoadableOp, Node, Pipeline, SequentialRunner
+from chariots_core.pipelines.raised import node_of
 from chariots_core.testing import TestOpStoreClient
 from chariots_core.workers import JobInput, hookimpl
 from tests.apps import pipelines, track
@@ -117,6 +119,47 @@ def test_a_raising_op_is_an_execution_error_of_a_run(app: App) -> None:
 
     assert ("TypeError", "addone") == (caught.value.exception_type, caught.value.node)
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+@dataclass(frozen=True)
+class Stopped(Exception):
+    """
+    An error that refuses all attributes, those of the language too.
+    """
+
+    after: int
+
+
+class Stopping(LoadableOp):
+    """
+    Trains, and ends with that error.
+    """
+
+    trains = True  # type: ignore[assignment]
+
+    def execute(self) -> None:
+        raise Stopped(3)
+
+    def serialize(self) -> bytes:
+        return b""
+
+    def load(self, serialized_object: bytes) -> None: ...
+
+
+def test_errors_that_refuse_attributes_stay_what_they_are(tmp_path: Path) -> None:
+    """
+    On its way through a run, a job and a training, an op's error is not replaced by another.
+    """
+    app = track(
+        App("tests", [Pipeline([Node(Stopping())], "p")], op_store=TestOpStoreClient(tmp_path))
+    )
+    with pytest.raises(errors.ExecutionError) as caught:
+        app.run("p")
+    with pytest.raises(Stopped) as raised:
+        app.execute_job(job_input("p", None, []))
+
+    assert caught.value.exception_type == f"{__name__}.Stopped"
+    assert ("stopping", "stopping") == (caught.value.node, node_of(raised.value))
 
 
 def test_a_large_result_is_refused(tmp_path: Path) -> None:
