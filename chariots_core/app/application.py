@@ -37,7 +37,7 @@ from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
 from chariots_core.pipelines.raised import node_of
 from chariots_core.progress import reporting
-from chariots_core.resolver import Decision
+from chariots_core.resolver import Decision, checked_switch
 from chariots_core.strict_json import decode, encode
 from chariots_core.workers.contracts import JobInput, JobOutput
 from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
@@ -77,6 +77,7 @@ class App:
         DuplicatePipelineError: two pipelines have one name.
         BackendNotConfigured: the switches ask for a worker, and there is no pool.
         BackendError: the pool cannot be made.
+        TypeError: *use_workers* is no switch.
     """
 
     def __init__(
@@ -113,6 +114,17 @@ class App:
         _APPS.add(self)
 
     # -- what is served
+
+    @property
+    def use_workers(self) -> bool | None:
+        """
+        The app's switch: whether calls go to a worker; ``None``: others decide.
+        """
+        return self._use_workers
+
+    @use_workers.setter
+    def use_workers(self, use_workers: bool | None) -> None:
+        self._use_workers = checked_switch(use_workers, f"use_workers of app {self.name!r}")
 
     def pipeline(self, name: str) -> Pipeline:
         """

@@ -16,6 +16,7 @@ from chariots_core.pipelines.nodes import BaseNode
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.plan import BasePipeline, Plan, Step
 from chariots_core.pipelines.runners import OnNode, SequentialRunner
+from chariots_core.resolver import checked_switch
 from chariots_core.versioning import Version
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Pipeline(BasePipeline):
 
     Raises:
         GraphError: the nodes are no graph that can run.
+        TypeError: *use_worker* is no switch.
     """
 
     def __init__(
@@ -118,11 +120,7 @@ class Pipeline(BasePipeline):
 
     @use_worker.setter
     def use_worker(self, use_worker: bool | None) -> None:
-        if use_worker is not None and not isinstance(use_worker, bool):
-            raise TypeError(
-                f"use_worker of pipeline {self._name!r} is {use_worker!r}: give True, False or None"
-            )
-        self._use_worker = use_worker
+        self._use_worker = checked_switch(use_worker, f"use_worker of pipeline {self._name!r}")
 
     @property
     def ops(self) -> Mapping[str, BaseOp]:

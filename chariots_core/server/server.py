@@ -63,6 +63,7 @@ class PipelinesServer(Flask):
         DuplicatePipelineError: two pipelines have one name.
         BackendNotConfigured: the switches ask for a worker, and there is no pool.
         BackendError: the pool cannot be made.
+        TypeError: *use_workers* is no switch.
     """
 
     chariots: App

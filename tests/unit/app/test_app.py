@@ -13,6 +13,7 @@ import pytest
 
 from chariots_core import errors
 from chariots_core.app import App, AppSettings
+from chariots_core.app.checks import decide
 from chariots_core.jobs import JobQuery, JobStatus
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.op_store.values import Manifest
@@ -216,6 +217,31 @@ def test_a_name_that_cannot_name_a_queue(name: str) -> None:
     """
     with pytest.raises(errors.ConfigurationError, match="name"):
         App(name, [])
+
+
+@pytest.mark.parametrize("switch", ["yes", "", 0, 1])
+def test_the_apps_switch_is_checked(app: App, switch: Any) -> None:
+    """
+    What is neither true nor false nor None is refused, where it is given and where it is set.
+    """
+    with pytest.raises(TypeError, match=f"use_workers of app 'tests' is {switch!r}: give True,"):
+        App("tests", [], use_workers=switch)
+    with pytest.raises(TypeError, match="use_workers of app 'tests'"):
+        app.use_workers = switch
+
+    assert app.use_workers is None
+
+
+def test_decisions_are_remembered_by_type() -> None:
+    """
+    A number that is equal to a switch is none, and leaves no answer for the switch behind.
+    """
+    decide.cache_clear()
+
+    assert "default" == decide(1, None, None).decided_by  # type: ignore[arg-type]
+    assert "default" == decide(None, None, 0).decided_by  # type: ignore[arg-type]
+    assert "app" == decide(True, None, None).decided_by
+    assert "request" == decide(None, None, False).decided_by
 
 
 def test_observers_hear_of_jobs(app: App) -> None:
