@@ -35,6 +35,7 @@ from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
+from chariots_core.pipelines.callbacks import checked_callbacks
 from chariots_core.pipelines.raised import node_of
 from chariots_core.progress import reporting
 from chariots_core.resolver import Decision, checked_switch
@@ -77,6 +78,7 @@ class App:
         DuplicatePipelineError: two pipelines have one name.
         BackendNotConfigured: the switches ask for a worker, and there is no pool.
         BackendError: the pool cannot be made.
+        ConfigurationError: the name, a pipeline or a callback is none.
         TypeError: *use_workers* is no switch.
     """
 
@@ -98,6 +100,9 @@ class App:
         self.pipelines = by_name(pipelines)
         self.pipeline_names = frozenset(self.pipelines)
         self.use_workers = use_workers
+        own_callbacks = checked_callbacks(
+            callbacks, PipelineCallback, f"callbacks of app {name!r}", ConfigurationError
+        )
         self.settings = settings or AppSettings()
         self.plugins = PluginManager()
         pool = self.plugins.create_worker_pool(worker_pool)
@@ -107,7 +112,7 @@ class App:
         self.op_store = default_op_store() if op_store is None else op_store
         self.loaded = LoadedPipelines(self.pipelines.values(), self.op_store)
         self._execution = Execution(
-            loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=tuple(callbacks)
+            loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=own_callbacks
         )
         self._turns = Turns(self.settings.max_concurrent_runs, self.settings.run_patience)
         self._workers: tuple[float, int] = (0.0, 0)

@@ -12,10 +12,12 @@ from __future__ import annotations
 import difflib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import attrs
 
 from chariots_core.errors import GraphError
+from chariots_core.pipelines.callbacks import OpCallBack, checked_callbacks
 from chariots_core.pipelines.nodes import BaseNode, Node, ReservedNodes
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.plan import INPUT_SLOT, BasePipeline, Plan, Step
@@ -309,7 +311,8 @@ def _with_last_reads(steps: Sequence[Step], output: int | None) -> Iterable[Step
 
 def _check_ops(leaves: Iterable[Step]) -> None:
     """
-    Ops of one name share their saved state, so they must be of one kind.
+    Ops of one name share their saved state, so they must be of one kind; callbacks
+    may be set in a class, or past the constructor.
     """
     known: dict[str, tuple[Step, BaseOp]] = {}
     trained: dict[str, Step] = {}
@@ -323,6 +326,12 @@ def _check_ops(leaves: Iterable[Step]) -> None:
                 "is not empty",
                 node=step.node.name,
             )
+        checked_callbacks(
+            op.op_callbacks,
+            OpCallBack,
+            f"op_callbacks of node {step.path!r}",
+            partial(GraphError, node=step.node.name),
+        )
         other, other_op = known.setdefault(op.name, (step, op))
         if type(other_op) is not type(op):
             raise GraphError(

@@ -17,8 +17,16 @@ from chariots_core.app.checks import decide
 from chariots_core.jobs import JobQuery, JobStatus
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.op_store.values import Manifest
-from chariots_core.pipelines import LoadableOp, Node, Pipeline, SequentialRunner
+from chariots_core.pipelines import (
+    LoadableOp,
+    Node,
+    OpCallBack,
+    Pipeline,
+    PipelineCallback,
+    SequentialRunner,
+)
 from chariots_core.pipelines.raised import node_of
+from chariots_core.server import PipelinesServer
 from chariots_core.testing import TestOpStoreClient
 from chariots_core.workers import JobInput, hookimpl
 from tests.apps import pipelines, track
@@ -136,7 +144,7 @@ class Stopping(LoadableOp):
     Trains, and ends with that error.
     """
 
-    trains = True  # type: ignore[assignment]
+    trains = True
 
     def execute(self) -> None:
         raise Stopped(3)
@@ -232,14 +240,23 @@ def test_the_apps_switch_is_checked(app: App, switch: Any) -> None:
     assert app.use_workers is None
 
 
+@pytest.mark.parametrize("callbacks", [PipelineCallback(), [PipelineCallback], [OpCallBack()]])
+def test_the_apps_callbacks_are_checked(callbacks: Any) -> None:
+    """
+    What is no callback of pipelines is refused when the app is made.
+    """
+    with pytest.raises(errors.ConfigurationError, match="callbacks of app 'tests' "):
+        PipelinesServer([], import_name="tests", default_pipeline_callbacks=callbacks)
+
+
 def test_decisions_are_remembered_by_type() -> None:
     """
     A number that is equal to a switch is none, and leaves no answer for the switch behind.
     """
     decide.cache_clear()
 
-    assert "default" == decide(1, None, None).decided_by  # type: ignore[arg-type]
-    assert "default" == decide(None, None, 0).decided_by  # type: ignore[arg-type]
+    assert "default" == decide(1, None, None).decided_by
+    assert "default" == decide(None, None, 0).decided_by
     assert "app" == decide(True, None, None).decided_by
     assert "request" == decide(None, None, False).decided_by
 
