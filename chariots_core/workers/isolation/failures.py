@@ -84,7 +84,7 @@ def _judge(error: BaseException, node: str | None) -> tuple[str, bool]:
         if issubclass(kind, VersionError):
             return Reason.VERSION_CONFLICT, False
         if issubclass(kind, BackendUnavailable):
-            return "store_unavailable", True
+            return Reason.STORE_UNAVAILABLE, True
     return Reason.USER_ERROR, not issubclass(kind, PipelineError)
 
 

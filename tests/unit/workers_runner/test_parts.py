@@ -241,7 +241,7 @@ def raised(error: BaseException, node: str | None = None) -> BaseException:
         (NotJSONError("nan", path="$"), Reason.RESULT_NOT_SERIALIZABLE, False),
         (PayloadTooLarge("11 MB"), Reason.RESULT_TOO_LARGE, False),
         (VersionError("old"), Reason.VERSION_CONFLICT, False),
-        (StoreUnavailable("down"), "store_unavailable", True),
+        (StoreUnavailable("down"), Reason.STORE_UNAVAILABLE, True),
     ],
 )
 def test_reasons(error: BaseException, reason: str, retryable: bool) -> None:
