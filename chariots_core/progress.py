@@ -5,9 +5,9 @@ How an op says how far it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from typing import Protocol
 
 import attrs
@@ -42,8 +42,7 @@ def report(done: float, total: float | None = None, message: str | None = None) 
         reporter.send(done, total, message)
 
 
-@contextmanager
-def reporting(to: Callable[[Progress], None]) -> Iterator[NodeStarted]:
+def reporting(to: Callable[[Progress], None]) -> AbstractContextManager[NodeStarted]:
     """
     Send what is reported inside the block to *to*.
 
@@ -56,12 +55,26 @@ def reporting(to: Callable[[Progress], None]) -> Iterator[NodeStarted]:
     Progress(done=0.0, total=2.0, node='fit', message=None)
     Progress(done=3.0, total=4.0, node='fit', message=None)
     """
-    reporter = _Reporter(to)
-    before = _current.set(reporter)
-    try:
-        yield reporter.node_started
-    finally:
-        _current.reset(before)
+    return _Reporting(to)
+
+
+class _Reporting:
+    """
+    Written as a class: `contextlib.contextmanager` sets attributes of an
+    exception that passes, and replaces one that refuses them.
+    """
+
+    def __init__(self, to: Callable[[Progress], None]) -> None:
+        self._reporter = _Reporter(to)
+        self._before: Token[_Reporter | None] | None = None
+
+    def __enter__(self) -> NodeStarted:
+        self._before = _current.set(self._reporter)
+        return self._reporter.node_started
+
+    def __exit__(self, *_: object) -> None:
+        assert self._before is not None
+        _current.reset(self._before)
 
 
 @attrs.define

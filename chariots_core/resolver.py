@@ -60,3 +60,19 @@ def resolve(app: bool | None, pipeline: bool | None, request: bool | None) -> De
             if switch is answer:
                 return Decision(use_worker=answer, decided_by=level)
     return Decision(use_worker=False, decided_by="default")
+
+
+def checked_switch(switch: object, what: str) -> bool | None:
+    """
+    *switch*, if it is one.
+
+    Args:
+        switch: what somebody gave for a switch.
+        what: how the message calls it.
+
+    Raises:
+        TypeError: it is neither true nor false nor unset.
+    """
+    if switch is None or isinstance(switch, bool):
+        return switch
+    raise TypeError(f"{what} is {switch!r}: give True, False or None")

@@ -29,12 +29,18 @@ from chariots_core.errors import NotJSONError
 
 MAX_DEPTH: Final = 200
 
+#: Of an integer; the time to read one grows with their square.
+MAX_DIGITS: Final = 4300
+
 _Path = tuple[Any, Any, Any] | None
 """(the path of the container, the container, the key or index in it); ``None``: the root."""
 
 _IDENTIFIER: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _EXACT: Final = frozenset({int, bool, type(None)})
 _FLOAT: Final = {float}
+_OUT_OF_RANGE: Final = re.compile(
+    r"(?P<kind>Integer value|Number) out of range(?: - at `(?P<path>.*)`)?"
+)
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _ENCODER: Final = msgspec.json.Encoder()
 _DECODER: Final = msgspec.json.Decoder()
@@ -66,13 +72,17 @@ def encode(value: object) -> bytes:
 
 def decode(data: bytes | bytearray | memoryview | str) -> Any:
     """
-    The value that the JSON text *data* stands for; integers of any size are exact.
+    The value that the JSON text *data* stands for.
+
+    Integers are exact up to 4,300 digits, or fewer where `sys.set_int_max_str_digits`
+    says so. Other numbers are floats, the nearest ones.
 
     >>> decode('{"n": 123456789012345678901234567890}')
     {'n': 123456789012345678901234567890}
 
     Raises:
-        NotJSONError: *data* is not strict JSON, or nested more than `MAX_DEPTH` deep.
+        NotJSONError: *data* is not strict JSON, nested more than `MAX_DEPTH` deep,
+            or holds a longer integer, or a number beyond the floats.
     """
     try:
         value = _DECODER.decode(data)
@@ -310,5 +320,25 @@ def _shown(path: _Path) -> str:
 
 
 def _malformed(error: Exception) -> NotJSONError:
-    reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
-    return NotJSONError(f"text is no strict JSON: {reason}; send JSON in UTF-8", reason=reason)
+    if isinstance(error, RecursionError):
+        reason = f"it is nested more than {MAX_DEPTH} deep"
+        return NotJSONError(f"text cannot be read: {reason}; send a flatter value", reason=reason)
+    if found := _OUT_OF_RANGE.fullmatch(str(error)):
+        return _unreadable_number(is_integer=found["kind"] == "Integer value", path=found["path"])
+    return NotJSONError(f"text is no strict JSON: {error}; send JSON in UTF-8", reason=str(error))
+
+
+def _unreadable_number(*, is_integer: bool, path: str | None) -> NotJSONError:
+    """
+    The text is strict JSON: it is Python that has no such number, or refuses to read it.
+    """
+    if is_integer:
+        digits = min(MAX_DIGITS, sys.get_int_max_str_digits() or MAX_DIGITS)
+        reason, remedy = f"it is an integer of more than {digits} digits", "send it as text"
+    else:
+        reason = f"it is beyond {sys.float_info.max:.2g}, the largest float"
+        remedy = "send a smaller number, or text"
+    where = "" if path is None else f" at {path}"
+    return NotJSONError(
+        f"number{where} cannot be read: {reason}; {remedy}", path=path or "$", reason=reason
+    )

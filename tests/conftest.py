@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import sqlalchemy
 
 from tests import support
 from tests.redis_servers import RedisProcess, redis_program
@@ -44,7 +45,6 @@ def _postgres_url() -> Iterator[str]:
     if server is None:
         missing_service("PostgreSQL")
         return
-    sqlalchemy = pytest.importorskip("sqlalchemy")
     name = f"chariots_test_{uuid.uuid4().hex}"
     engine = sqlalchemy.create_engine(
         server, isolation_level="AUTOCOMMIT", poolclass=sqlalchemy.pool.NullPool

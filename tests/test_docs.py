@@ -4,10 +4,22 @@ What the documentation lists is what the code has.
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import chain, product
 from pathlib import Path
+from typing import Any
 
 from chariots_core.cli.main import COMMANDS
+from chariots_core.jobs.outcomes import (
+    after_failure,
+    after_queue_timeout,
+    after_waiting,
+    again,
+)
+from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import TRANSITIONS, JobStatus, Reason
 from chariots_core.server import PipelinesServer, problems
 from tests.support import ROOT
@@ -64,6 +76,94 @@ def test_reference_lists_every_reason() -> None:
     real = {value for name, value in vars(Reason).items() if name.isupper()}
 
     assert real == shown
+
+
+def job(**facts: Any) -> JobRecord:
+    """
+    A job in its first attempt.
+    """
+    return JobRecord(
+        **{
+            "id": "j",
+            "seq": 1,
+            "app": "a",
+            "pipeline": "p",
+            "backend": "b",
+            "queue": "q",
+            "status": JobStatus.running,
+            "attempt": 1,
+            "created_at": datetime(2026, 1, 1, tzinfo=UTC),
+            **facts,
+        }
+    )
+
+
+def met_after_failure(reason: str) -> Iterator[tuple[str, JobStatus]]:
+    """
+    What a job comes to, with which reason, when an attempt ended for *reason*.
+    """
+    for attempts, attempt, delay, retryable in product((1, 2), (1, 2), (0.0, 1.0), (True, False)):
+        record = job(max_attempts=attempts, attempt=attempt, retry_delay=delay)
+        status, changes = after_failure(record, reason=reason, error=None, retryable=retryable)
+        yield changes["reason"], status
+
+
+def met_after_hand_back(reason: str) -> Iterator[tuple[str, JobStatus]]:
+    """
+    The same where a worker gave the job back for *reason*, at once or for later.
+    """
+    for delay in (0.0, 1.0):
+        status, _ = again(job(), delay)
+        yield reason, status
+        for after in (after_waiting, after_queue_timeout):
+            status, changes = after(job(status=status, reason=reason))
+            yield changes["reason"], status
+
+
+def test_reference_shows_each_reason_with_its_states() -> None:
+    """
+    The states beside the reasons of attempts and of hand-backs are those that the core writes.
+    """
+    failures = [
+        Reason.RESULT_NOT_SERIALIZABLE,
+        Reason.RESULT_TOO_LARGE,
+        Reason.STORE_UNAVAILABLE,
+        Reason.TIMEOUT,
+        Reason.USER_ERROR,
+        Reason.VERSION_CONFLICT,
+        Reason.WORKER_LOST,
+    ]
+    met: dict[str, set[str]] = {}
+    for reason, status in [
+        *chain.from_iterable(map(met_after_failure, failures)),
+        *met_after_hand_back(Reason.WORKER_STOPPED),
+        *met_after_hand_back(Reason.UNKNOWN_PIPELINE),
+    ]:
+        met.setdefault(reason, set()).add(status.value)
+    shown = {
+        name.strip("`"): set(states.split(", "))
+        for name, states, _ in table_rows("reference/jobs.md", "Reasons")
+    }
+
+    assert met == {reason: shown[reason] for reason in met}
+
+
+def test_every_reason_has_its_name() -> None:
+    """
+    The code gives a reason by its name in `Reason`, so that the table can be held against it.
+
+    Reasons of one word are left out: others mean something else by ``timeout``.
+    """
+    known = {value for name, value in vars(Reason).items() if name.isupper() and "_" in value}
+    written = {
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.value!r}"
+        for path in (ROOT / "chariots_core").rglob("*.py")
+        if path.name != "status.py" and "testing" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value in known
+    }
+
+    assert set() == written
 
 
 def test_reference_lists_every_route() -> None:

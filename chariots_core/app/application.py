@@ -35,11 +35,12 @@ from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
+from chariots_core.pipelines.callbacks import checked_callbacks
+from chariots_core.pipelines.raised import node_of
 from chariots_core.progress import reporting
-from chariots_core.resolver import Decision
+from chariots_core.resolver import Decision, checked_switch
 from chariots_core.strict_json import decode, encode
 from chariots_core.workers.contracts import JobInput, JobOutput
-from chariots_core.workers.isolation.failures import NODE_ATTRIBUTE
 from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
 from chariots_core.workers.pool import BaseWorkerPool, JobOptions
 
@@ -77,6 +78,8 @@ class App:
         DuplicatePipelineError: two pipelines have one name.
         BackendNotConfigured: the switches ask for a worker, and there is no pool.
         BackendError: the pool cannot be made.
+        ConfigurationError: the name, a pipeline or a callback is none.
+        TypeError: *use_workers* is no switch.
     """
 
     def __init__(
@@ -97,6 +100,9 @@ class App:
         self.pipelines = by_name(pipelines)
         self.pipeline_names = frozenset(self.pipelines)
         self.use_workers = use_workers
+        own_callbacks = checked_callbacks(
+            callbacks, PipelineCallback, f"callbacks of app {name!r}", ConfigurationError
+        )
         self.settings = settings or AppSettings()
         self.plugins = PluginManager()
         pool = self.plugins.create_worker_pool(worker_pool)
@@ -106,13 +112,24 @@ class App:
         self.op_store = default_op_store() if op_store is None else op_store
         self.loaded = LoadedPipelines(self.pipelines.values(), self.op_store)
         self._execution = Execution(
-            loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=tuple(callbacks)
+            loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=own_callbacks
         )
         self._turns = Turns(self.settings.max_concurrent_runs, self.settings.run_patience)
         self._workers: tuple[float, int] = (0.0, 0)
         _APPS.add(self)
 
     # -- what is served
+
+    @property
+    def use_workers(self) -> bool | None:
+        """
+        The app's switch: whether calls go to a worker; ``None``: others decide.
+        """
+        return self._use_workers
+
+    @use_workers.setter
+    def use_workers(self, use_workers: bool | None) -> None:
+        self._use_workers = checked_switch(use_workers, f"use_workers of app {self.name!r}")
 
     def pipeline(self, name: str) -> Pipeline:
         """
@@ -249,10 +266,7 @@ class App:
             return self._execution.run(pipeline, value)
         except BaseException as error:
             # What no node raised is the framework's own, but for a bad output.
-            if getattr(error, NODE_ATTRIBUTE, None) is None and (
-                not isinstance(error, Exception)
-                or (isinstance(error, ChariotsError) and not isinstance(error, NotJSONError))
-            ):
+            if node_of(error) is None and _is_ours(type(error)):
                 raise
             raise execution_error(error, debug=self.settings.debug) from error
 
@@ -397,3 +411,12 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} with {sorted(self.pipelines)}>"
+
+
+def _is_ours(kind: type[BaseException]) -> bool:
+    """
+    Whether an error of *kind* is told to the caller as it is.
+    """
+    if not issubclass(kind, Exception):
+        return True
+    return issubclass(kind, ChariotsError) and not issubclass(kind, NotJSONError)

@@ -21,8 +21,8 @@ from chariots_core.resolver import resolve
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
 
-#: `resolve`, remembering its 27 answers.
-decide: Final = lru_cache(maxsize=64)(resolve)
+#: `resolve`, remembering its 27 answers; typed, since 1 is equal to True and is no switch.
+decide: Final = lru_cache(maxsize=64, typed=True)(resolve)
 
 
 def checked_name(name: str) -> str:

@@ -108,7 +108,7 @@ def complete(
         versions: node name to version, as text.
         manifest_json: what it trained; the job is unpublished until
             `mark_published`.
-        value_ref: where a large result is kept.
+        value_ref: where else the result is kept; apps of the core keep none there.
         output: what it printed, kept as an event.
 
     Raises:

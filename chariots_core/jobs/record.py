@@ -150,7 +150,7 @@ class NewJob:
         queue: the queue's name within the app.
         input_json: the input as JSON text; ``None`` where there is none or
             where *input_ref* names it.
-        input_ref: where a large input is kept.
+        input_ref: where else the input is kept; apps of the core read none from there.
         priority: higher first; equal ones in order of submission.
         max_attempts: how many times it may be started in all.
         retry_delay: seconds before the second attempt; doubled for each further one.
@@ -192,7 +192,7 @@ class JobRecord:
         status: one of the five.
         reason: why, as open text; see `Reason`.
         value_json: the result as JSON text: ``"null"`` is a result, ``None`` is none.
-        value_ref: where a large result is kept.
+        value_ref: where else the result is kept; apps of the core keep none there.
         versions: node name to version, as text.
         error: what went wrong, once the job has failed or is being retried.
         attempt: which start this is; 0 before the first.

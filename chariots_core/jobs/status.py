@@ -45,6 +45,7 @@ class Reason:
     RESULT_TOO_LARGE: Final = "result_too_large"
     RETRYING: Final = "retrying"
     SCHEDULED: Final = "scheduled"
+    STORE_UNAVAILABLE: Final = "store_unavailable"
     TIMEOUT: Final = "timeout"
     UNKNOWN_PIPELINE: Final = "unknown_pipeline"
     USER_ERROR: Final = "user_error"

@@ -13,8 +13,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from typing import Final
 
 import attrs
@@ -205,8 +206,7 @@ class LoadedPipelines:
 
     # -- training
 
-    @contextmanager
-    def training(self, name: str) -> Iterator[TrainingRun]:
+    def training(self, name: str) -> AbstractContextManager[TrainingRun]:
         """
         A run of a pipeline that trains: the block runs it, stages, and publishes.
 
@@ -217,17 +217,18 @@ class LoadedPipelines:
             OpStoreError: the state of one of them cannot be read.
         """
         template = self._template(name)
-        with ExitStack() as stack:
-            # always in the same order, so that two trainings never wait for each other
-            for op in sorted(template.trained_ops):
-                stack.enter_context(self._training_locks[op])
-            loaded = self.get(name).check()
-            yield TrainingRun(
-                ops=training_ops(self._client, template, loaded),
-                loaded=loaded,
-                template=template,
-                client=self._client,
-            )
+        # always in the same order, so that two trainings never wait for each other
+        locks = [self._training_locks[op] for op in sorted(template.trained_ops)]
+        return _Training(locks, partial(self._begin_training, template))
+
+    def _begin_training(self, template: Template) -> TrainingRun:
+        loaded = self.get(template.name).check()
+        return TrainingRun(
+            ops=training_ops(self._client, template, loaded),
+            loaded=loaded,
+            template=template,
+            client=self._client,
+        )
 
     def for_training(self, name: str) -> Mapping[str, BaseOp]:
         """
@@ -297,6 +298,29 @@ class LoadedPipelines:
     def _not_found(self, name: str) -> PipelineNotFound:
         known = ", ".join(repr(known) for known in sorted(self._templates)) or "none"
         return PipelineNotFound(f"no pipeline {name!r}: this app has {known}")
+
+
+class _Training:
+    """
+    Locks held around a run. Written as a class: `contextlib.contextmanager` sets
+    attributes of an exception that passes, and replaces one that refuses them.
+    """
+
+    def __init__(self, locks: Sequence[threading.Lock], begin: Callable[[], TrainingRun]) -> None:
+        self._locks = locks
+        self._begin = begin
+        self._held = ExitStack()
+
+    def __enter__(self) -> TrainingRun:
+        with ExitStack() as stack:
+            for lock in self._locks:
+                stack.enter_context(lock)
+            run = self._begin()
+            self._held = stack.pop_all()
+        return run
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
 
 _instances: Final[weakref.WeakSet[LoadedPipelines]] = weakref.WeakSet()

@@ -19,13 +19,17 @@ An exception of a callback ends the run, as one of an op does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chariots_core.errors import GraphError
 
 if TYPE_CHECKING:
     from chariots_core.pipelines.nodes import BaseNode
     from chariots_core.pipelines.ops import BaseOp
     from chariots_core.pipelines.pipeline import Pipeline
+
+T = TypeVar("T")
 
 
 class OpCallBack:
@@ -83,3 +87,43 @@ class PipelineCallback:
         """
         Called after *node* gave *output*; not after an exception.
         """
+
+
+def checked_callbacks(
+    given: Iterable[T] | None,
+    kind: type[T],
+    what: str,
+    error: Callable[[str], Exception] = GraphError,
+) -> tuple[T, ...]:
+    """
+    The callbacks that somebody gave; none for ``None``.
+
+    Args:
+        given: what was given.
+        kind: what each of them has to be.
+        what: how the message calls them.
+        error: what is raised with the message.
+
+    Raises:
+        Exception: an *error*, since they are not all of *kind*.
+    """
+    if given is None:
+        return ()
+    if not isinstance(given, Iterable):
+        raise error(f"{what} are {given!r}: give a list of {kind.__name__} objects")
+    callbacks = tuple(given)
+    for callback in callbacks:
+        if not isinstance(callback, kind):
+            remedy = _remedy(callback, kind)
+            raise error(f"{what} hold {callback!r}, which is no {kind.__name__}: {remedy}")
+    return callbacks
+
+
+def _remedy(callback: object, kind: type) -> str:
+    if isinstance(callback, type) and issubclass(callback, kind):
+        return f"write {callback.__name__}()"
+    if isinstance(callback, OpCallBack):
+        return "give it to an op, as one of its op_callbacks"
+    if isinstance(callback, PipelineCallback):
+        return "give it to a pipeline, as one of its pipeline_callbacks"
+    return f"give an object of a class that extends {kind.__name__}"

@@ -12,10 +12,12 @@ from __future__ import annotations
 import difflib
 import heapq
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 
 import attrs
 
 from chariots_core.errors import GraphError
+from chariots_core.pipelines.callbacks import OpCallBack, checked_callbacks
 from chariots_core.pipelines.nodes import BaseNode, Node, ReservedNodes
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.plan import INPUT_SLOT, BasePipeline, Plan, Step
@@ -103,6 +105,13 @@ class _Graph:
             raise GraphError(
                 f"node {reader.name!r} of pipeline {self.pipeline!r} reads node {item.name!r}, "
                 "which is not in the pipeline: add it to the pipeline's nodes",
+                node=reader.name,
+            )
+        if _gives_nothing(item):
+            raise GraphError(
+                f"node {reader.name!r} of pipeline {self.pipeline!r} reads node {item.name!r}, "
+                f"whose pipeline gives nothing: name an output {OUTPUT_NAME!r} in that pipeline, "
+                "or read another node",
                 node=reader.name,
             )
         if len(slots) > 1:
@@ -207,13 +216,17 @@ class _Graph:
 def _check_nodes(pipeline: str, nodes: Sequence[BaseNode]) -> None:
     if not nodes:
         raise GraphError(f"pipeline {pipeline!r} has no nodes: give it at least one")
-    if len(set(map(id, nodes))) < len(nodes):
-        raise GraphError(f"pipeline {pipeline!r} names a node twice: name each once")
     nodes_named: dict[str, BaseNode] = {}
     for node in nodes:
         if not isinstance(node, BaseNode):
             raise GraphError(
                 f"{node!r} in pipeline {pipeline!r} is no node: write Node({_hint(node)}, ...)"
+            )
+        if nodes_named.get(node.name) is node:
+            raise GraphError(
+                f"pipeline {pipeline!r} lists node {node.name!r} twice: list it once, since its "
+                "output may have many readers",
+                node=node.name,
             )
         if nodes_named.setdefault(node.name, node) is not node:
             raise GraphError(
@@ -231,6 +244,13 @@ def _assign_slots(
     givers = {INPUT_NAME: "the pipeline itself"}
     n_slots = 1
     for node in nodes:
+        if node.output_nodes and _gives_nothing(node):
+            raise GraphError(
+                f"node {node.name!r} of pipeline {pipeline!r} names {_quoted(node.output_nodes)} "
+                f"as its output, and its own pipeline gives nothing: name an output "
+                f"{OUTPUT_NAME!r} in that pipeline, or give node {node.name!r} no output name",
+                node=node.name,
+            )
         for name in node.output_nodes:
             if name in slots:
                 raise GraphError(
@@ -259,6 +279,12 @@ def _step(node: BaseNode, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> 
     return Step(node=node, path=node.name, inputs=inputs, outputs=outputs, nested=nested)
 
 
+def _gives_nothing(node: BaseNode) -> bool:
+    return (
+        isinstance(node, Node) and isinstance(node.op, BasePipeline) and node.op.plan.output is None
+    )
+
+
 def _check_nested(node: BaseNode, inner: BasePipeline, n_inputs: int) -> None:
     expected = 1 if inner.plan.reads_input else 0
     if n_inputs == expected:
@@ -285,7 +311,8 @@ def _with_last_reads(steps: Sequence[Step], output: int | None) -> Iterable[Step
 
 def _check_ops(leaves: Iterable[Step]) -> None:
     """
-    Ops of one name share their saved state, so they must be of one kind.
+    Ops of one name share their saved state, so they must be of one kind; callbacks
+    may be set in a class, or past the constructor.
     """
     known: dict[str, tuple[Step, BaseOp]] = {}
     trained: dict[str, Step] = {}
@@ -299,6 +326,12 @@ def _check_ops(leaves: Iterable[Step]) -> None:
                 "is not empty",
                 node=step.node.name,
             )
+        checked_callbacks(
+            op.op_callbacks,
+            OpCallBack,
+            f"op_callbacks of node {step.path!r}",
+            partial(GraphError, node=step.node.name),
+        )
         other, other_op = known.setdefault(op.name, (step, op))
         if type(other_op) is not type(op):
             raise GraphError(

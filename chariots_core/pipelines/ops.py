@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 from chariots_core.errors import PipelineError
-from chariots_core.pipelines.callbacks import OpCallBack
+from chariots_core.pipelines.callbacks import OpCallBack, checked_callbacks
 from chariots_core.versioning import Version, VersionType, version_of
 
 
@@ -28,6 +28,9 @@ class BaseOp(ABC):
 
     Args:
         op_callbacks: called around each execution.
+
+    Raises:
+        GraphError: *op_callbacks* are no callbacks of ops.
     """
 
     # on the class, so that a subclass's __init__ need not call this one
@@ -35,7 +38,9 @@ class BaseOp(ABC):
     _op_version: Version | None = None
 
     def __init__(self, op_callbacks: Sequence[OpCallBack] | None = None) -> None:
-        self.op_callbacks = tuple(op_callbacks or ())
+        # by its class: the name may come from what the subclass has still to set
+        what = f"op_callbacks of an op {type(self).__qualname__!r}"
+        self.op_callbacks = checked_callbacks(op_callbacks, OpCallBack, what)
 
     @property
     def name(self) -> str:

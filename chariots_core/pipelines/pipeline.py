@@ -8,18 +8,17 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import Any, Protocol, Self
 
 from chariots_core.errors import GraphError, PipelineError
 from chariots_core.pipelines import graph
+from chariots_core.pipelines.callbacks import PipelineCallback, checked_callbacks
 from chariots_core.pipelines.nodes import BaseNode
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.plan import BasePipeline, Plan, Step
 from chariots_core.pipelines.runners import OnNode, SequentialRunner
+from chariots_core.resolver import checked_switch
 from chariots_core.versioning import Version
-
-if TYPE_CHECKING:
-    from chariots_core.pipelines.callbacks import PipelineCallback
 
 _RUNNER = SequentialRunner()
 
@@ -65,7 +64,8 @@ class Pipeline(BasePipeline):
         use_worker: whether calls go to a worker; ``None``: others decide.
 
     Raises:
-        GraphError: the nodes are no graph that can run.
+        GraphError: the nodes are no graph that can run, or the callbacks are none.
+        TypeError: *use_worker* is no switch.
     """
 
     def __init__(
@@ -79,7 +79,9 @@ class Pipeline(BasePipeline):
         self._nodes = _checked_list(self._name, pipeline_nodes)
         self._plan = graph.build_plan(self._name, self._nodes)
         self._op_edges = graph.op_edges(self._plan)
-        self._pipeline_callbacks = tuple(pipeline_callbacks or ())
+        self._pipeline_callbacks = checked_callbacks(
+            pipeline_callbacks, PipelineCallback, f"pipeline_callbacks of pipeline {self._name!r}"
+        )
         self._ops = _first_ops(self._plan)
         self.use_worker = use_worker
 
@@ -118,11 +120,7 @@ class Pipeline(BasePipeline):
 
     @use_worker.setter
     def use_worker(self, use_worker: bool | None) -> None:
-        if use_worker is not None and not isinstance(use_worker, bool):
-            raise TypeError(
-                f"use_worker of pipeline {self._name!r} is {use_worker!r}: give True, False or None"
-            )
-        self._use_worker = use_worker
+        self._use_worker = checked_switch(use_worker, f"use_worker of pipeline {self._name!r}")
 
     @property
     def ops(self) -> Mapping[str, BaseOp]:

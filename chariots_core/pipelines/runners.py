@@ -7,7 +7,6 @@ from __future__ import annotations
 import reprlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -15,6 +14,7 @@ import attrs
 from chariots_core.errors import NodeOutputError, PipelineError
 from chariots_core.pipelines.graph import INPUT_NAME
 from chariots_core.pipelines.plan import INPUT_SLOT, BasePipeline, Plan, Step
+from chariots_core.pipelines.raised import add_note, set_node
 
 if TYPE_CHECKING:
     from chariots_core.pipelines.callbacks import PipelineCallback
@@ -202,10 +202,6 @@ def _name_node(error: BaseException, step: Step, pipeline_name: str) -> None:
     """
     Write on *error* where it happened, and leave it the same object.
     """
-    # an exception may refuse attributes; it still has to leave the run as it is
-    with suppress(AttributeError, TypeError):
-        if step.nested is None:
-            error.__chariots_node__ = step.path  # type: ignore[attr-defined]
-        note = f"in node {step.node.name!r} of pipeline {pipeline_name!r}"
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
+    if step.nested is None:
+        set_node(error, step.path)
+    add_note(error, f"in node {step.node.name!r} of pipeline {pipeline_name!r}")

@@ -63,6 +63,8 @@ class PipelinesServer(Flask):
         DuplicatePipelineError: two pipelines have one name.
         BackendNotConfigured: the switches ask for a worker, and there is no pool.
         BackendError: the pool cannot be made.
+        ConfigurationError: the name, a pipeline or a callback is none.
+        TypeError: *use_workers* is no switch.
     """
 
     chariots: App
@@ -88,7 +90,7 @@ class PipelinesServer(Flask):
             worker_pool=worker_pool,
             use_workers=use_workers,
             runner=runner,
-            callbacks=default_pipeline_callbacks or (),
+            callbacks=() if default_pipeline_callbacks is None else default_pipeline_callbacks,
             settings=settings,
         )
         super().__init__(import_name, **flask)

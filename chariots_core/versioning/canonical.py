@@ -32,6 +32,10 @@ Special = Callable[[object, str], bytes | None]
 
 MAX_DEPTH: Final = 100
 
+#: What a module is called where it is the program, and where multiprocessing has
+#: loaded that program once more.
+_PROGRAMS: Final = frozenset({"__main__", "__mp_main__"})
+
 _REMEDY: Final = (
     "version plain data (numbers, text, lists, dicts), a class, a function or a dataclass, "
     "and build the object from it in the op"
@@ -56,9 +60,28 @@ def encode_value(value: object, special: Special | None = None, path: str = "$")
 
 def qualified_name(named: type | Callable[..., Any]) -> str:
     """
-    ``module:qualified name`` of a class or function.
+    ``module:qualified name`` of a class or function, as a process knows it that imports it.
     """
-    return f"{named.__module__}:{named.__qualname__}"
+    module = named.__module__
+    if module in _PROGRAMS:
+        module = _imported_name(module)
+    return f"{module}:{named.__qualname__}"
+
+
+def _imported_name(program: str) -> str:
+    """
+    The name under which others import the module that this process was started with.
+
+    A notebook or a session is no file, and nobody can import it: it keeps *program*.
+    """
+    module = sys.modules.get(program)
+    # python -m package.app
+    name = getattr(getattr(module, "__spec__", None), "name", None)
+    if isinstance(name, str) and name not in _PROGRAMS:
+        return name
+    # python app.py; what comes from a pipe is called <stdin>
+    file = getattr(module, "__file__", None)
+    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else program
 
 
 class _Encoder:

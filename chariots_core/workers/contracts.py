@@ -34,7 +34,7 @@ class JobInput:
         pipeline: the name of a pipeline of the app.
         input_json: the input as JSON text; ``None`` where there is none or
             where *input_ref* names it.
-        input_ref: where a large input is kept.
+        input_ref: where else the input is kept; apps of the core read none from there.
         report: takes how far the run is. Cheap, callable from any thread; only
             the newest report counts, and a short job's may never be written.
     """
@@ -57,7 +57,7 @@ class JobOutput:
             empty only where *value_ref* names the result.
         versions: node name to version, as text.
         manifest_json: what was trained and staged; ``None``: nothing.
-        value_ref: where a large result is kept.
+        value_ref: where else the result is kept; apps of the core keep none there.
     """
 
     value_json: str = attrs.field(repr=False)

@@ -10,13 +10,12 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import gunicorn
 import httpx
 import pytest
 
 from tests.server.served import descendants
 from tests.support import ROOT, free_port, port_open, process_alive, wait_until
-
-pytest.importorskip("gunicorn")
 
 RUNS = "/api/v1/pipelines/{}/runs"
 
@@ -29,7 +28,7 @@ def test_gunicorn_with_an_app_made_before_the_fork(tmp_path: Path, worker_class:
     port = free_port()
     arguments = ["--preload", "-w", "4", "-k", worker_class, "-b", f"127.0.0.1:{port}"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", *arguments, "tests.served_app:app"],
+        [sys.executable, "-m", gunicorn.__name__, *arguments, "tests.served_app:app"],
         cwd=ROOT,
         env={**os.environ, "SERVED_APP_FOLDER": str(tmp_path)},
         stderr=subprocess.DEVNULL,

@@ -21,14 +21,13 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs.record import JobError
 from chariots_core.jobs.status import Reason
+from chariots_core.pipelines.raised import node_of
 from chariots_core.workers.isolation.texts import bounded
 
 #: Bytes kept of an exception's message.
 MESSAGE_LIMIT: Final = 4 * 1024
 #: Bytes kept of its traceback.
 TRACEBACK_LIMIT: Final = 32 * 1024
-#: Where `Pipeline.run` leaves the name of the node whose op raised.
-NODE_ATTRIBUTE: Final = "__chariots_node__"
 
 _OURS: Final = str(Path(chariots_core.__file__).parent)
 
@@ -75,21 +74,23 @@ def _judge(error: BaseException, node: str | None) -> tuple[str, bool]:
     The reason, and whether to try again. What an op raised is the user's own,
     even if it is one of our errors.
     """
+    # the class itself: isinstance would ask the error what it says of its class
+    kind = type(error)
     if node is None:
-        if isinstance(error, NotJSONError):
+        if issubclass(kind, NotJSONError):
             return Reason.RESULT_NOT_SERIALIZABLE, False
-        if isinstance(error, PayloadTooLarge):
+        if issubclass(kind, PayloadTooLarge):
             return Reason.RESULT_TOO_LARGE, False
-        if isinstance(error, VersionError):
+        if issubclass(kind, VersionError):
             return Reason.VERSION_CONFLICT, False
-        if isinstance(error, BackendUnavailable):
-            return "store_unavailable", True
-    return Reason.USER_ERROR, not isinstance(error, PipelineError)
+        if issubclass(kind, BackendUnavailable):
+            return Reason.STORE_UNAVAILABLE, True
+    return Reason.USER_ERROR, not issubclass(kind, PipelineError)
 
 
 def _node_of(error: BaseException) -> str | None:
-    node = getattr(error, NODE_ATTRIBUTE, None)
-    return bounded(node, 256) if isinstance(node, str) else None
+    node = node_of(error)
+    return None if node is None else bounded(node, 256)
 
 
 def _type_name(kind: type[BaseException]) -> str:

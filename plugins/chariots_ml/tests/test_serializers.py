@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import dill
 import numpy as np
 import pandas as pd
 import pytest
@@ -200,7 +201,6 @@ def test_dill_is_refused_unless_trusted(
     """
     Without the word of the process, dill neither saves nor loads, and nothing runs.
     """
-    dill = pytest.importorskip("dill")
     made = tmp_path / "made"
     data = dill.dumps(Evil(made))
     if value is not None:
@@ -217,7 +217,6 @@ def test_dill_where_it_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     With the setting, or the argument, any object comes back, a lambda too.
     """
-    pytest.importorskip("dill")
     trusted = DillSerializer(trusted=True)
     data = trusted.serialize_object(lambda number: number + 1)
 

@@ -5,6 +5,7 @@ The app without HTTP: runs, jobs, and what a worker asks of it.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,20 @@ import pytest
 
 from chariots_core import errors
 from chariots_core.app import App, AppSettings
+from chariots_core.app.checks import decide
 from chariots_core.jobs import JobQuery, JobStatus
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.op_store.values import Manifest
-from chariots_core.pipelines import SequentialRunner
+from chariots_core.pipelines import (
+    LoadableOp,
+    Node,
+    OpCallBack,
+    Pipeline,
+    PipelineCallback,
+    SequentialRunner,
+)
+from chariots_core.pipelines.raised import node_of
+from chariots_core.server import PipelinesServer
 from chariots_core.testing import TestOpStoreClient
 from chariots_core.workers import JobInput, hookimpl
 from tests.apps import pipelines, track
@@ -119,6 +130,47 @@ def test_a_raising_op_is_an_execution_error_of_a_run(app: App) -> None:
     assert isinstance(caught.value.__cause__, TypeError)
 
 
+@dataclass(frozen=True)
+class Stopped(Exception):
+    """
+    An error that refuses all attributes, those of the language too.
+    """
+
+    after: int
+
+
+class Stopping(LoadableOp):
+    """
+    Trains, and ends with that error.
+    """
+
+    trains = True
+
+    def execute(self) -> None:
+        raise Stopped(3)
+
+    def serialize(self) -> bytes:
+        return b""
+
+    def load(self, serialized_object: bytes) -> None: ...
+
+
+def test_errors_that_refuse_attributes_stay_what_they_are(tmp_path: Path) -> None:
+    """
+    On its way through a run, a job and a training, an op's error is not replaced by another.
+    """
+    app = track(
+        App("tests", [Pipeline([Node(Stopping())], "p")], op_store=TestOpStoreClient(tmp_path))
+    )
+    with pytest.raises(errors.ExecutionError) as caught:
+        app.run("p")
+    with pytest.raises(Stopped) as raised:
+        app.execute_job(job_input("p", None, []))
+
+    assert caught.value.exception_type == f"{__name__}.Stopped"
+    assert ("stopping", "stopping") == (caught.value.node, node_of(raised.value))
+
+
 def test_a_large_result_is_refused(tmp_path: Path) -> None:
     """
     A job's result over the limit is PayloadTooLarge; one at the limit is kept.
@@ -173,6 +225,40 @@ def test_a_name_that_cannot_name_a_queue(name: str) -> None:
     """
     with pytest.raises(errors.ConfigurationError, match="name"):
         App(name, [])
+
+
+@pytest.mark.parametrize("switch", ["yes", "", 0, 1])
+def test_the_apps_switch_is_checked(app: App, switch: Any) -> None:
+    """
+    What is neither true nor false nor None is refused, where it is given and where it is set.
+    """
+    with pytest.raises(TypeError, match=f"use_workers of app 'tests' is {switch!r}: give True,"):
+        App("tests", [], use_workers=switch)
+    with pytest.raises(TypeError, match="use_workers of app 'tests'"):
+        app.use_workers = switch
+
+    assert app.use_workers is None
+
+
+@pytest.mark.parametrize("callbacks", [PipelineCallback(), [PipelineCallback], [OpCallBack()]])
+def test_the_apps_callbacks_are_checked(callbacks: Any) -> None:
+    """
+    What is no callback of pipelines is refused when the app is made.
+    """
+    with pytest.raises(errors.ConfigurationError, match="callbacks of app 'tests' "):
+        PipelinesServer([], import_name="tests", default_pipeline_callbacks=callbacks)
+
+
+def test_decisions_are_remembered_by_type() -> None:
+    """
+    A number that is equal to a switch is none, and leaves no answer for the switch behind.
+    """
+    decide.cache_clear()
+
+    assert "default" == decide(1, None, None).decided_by
+    assert "default" == decide(None, None, 0).decided_by
+    assert "app" == decide(True, None, None).decided_by
+    assert "request" == decide(None, None, False).decided_by
 
 
 def test_observers_hear_of_jobs(app: App) -> None:

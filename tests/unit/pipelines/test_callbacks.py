@@ -4,11 +4,12 @@ What is called around ops, nodes and pipelines, and in which order.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
+from chariots_core.errors import GraphError
 from chariots_core.pipelines import (
     BaseNode,
     BaseOp,
@@ -250,3 +251,83 @@ def test_lists_given_as_callbacks_are_copied() -> None:
     pipeline.run(1)
 
     assert [] == log
+
+
+class Quiet(PipelineCallback): ...
+
+
+class QuietOp(OpCallBack): ...
+
+
+class Plain(BaseOp):
+    def execute(self, number: int) -> int:
+        return number
+
+
+class Declared(Plain):
+    op_callbacks = [QuietOp]  # type: ignore[list-item]  # noqa: RUF012
+
+
+WRONG_CALLBACKS: list[tuple[Callable[[], object], str | None, str]] = [
+    (
+        lambda: pipeline_with(Quiet()),
+        None,
+        r"pipeline_callbacks of pipeline 'p' are <.*>: give a list of PipelineCallback objects",
+    ),
+    (lambda: pipeline_with(3), None, "of pipeline 'p' are 3: give a list of PipelineCallback"),
+    (
+        lambda: pipeline_with([Quiet]),
+        None,
+        r"hold <class .*>, .* PipelineCallback: write Quiet\(\)",
+    ),
+    (
+        lambda: pipeline_with([print]),
+        None,
+        "hold <.*print>, .* class that extends PipelineCallback",
+    ),
+    (lambda: pipeline_with([Quiet(), QuietOp()]), None, "give it to an op, as one of its op_call"),
+    (
+        lambda: Plain(QuietOp()),  # type: ignore[arg-type]
+        None,
+        "op_callbacks of an op 'Plain' are <.*>: give a list of OpCallBack objects",
+    ),
+    (lambda: Plain([QuietOp]), None, r"hold <class .*>, .* OpCallBack: write QuietOp\(\)"),  # type: ignore[list-item]
+    (lambda: Plain([Quiet()]), None, "give it to a pipeline, as one of its pipeline_callbacks"),  # type: ignore[list-item]
+    (lambda: Plain("ab"), None, "hold 'a', which is no OpCallBack: give an object of a class"),  # type: ignore[arg-type]
+    (
+        lambda: Pipeline([Node(Declared.__new__(Declared), [IN], OUT, name="d")], "p"),
+        "d",
+        "op_callbacks of node 'd' hold",
+    ),
+]
+
+
+def pipeline_with(callbacks: Any) -> Pipeline:
+    """
+    A pipeline that is given *callbacks*.
+    """
+    return Pipeline([call(identity, "a", [IN], OUT)], "p", pipeline_callbacks=callbacks)
+
+
+@pytest.mark.parametrize(("build", "at", "words"), WRONG_CALLBACKS)
+def test_what_is_no_callback_is_refused(
+    build: Callable[[], object], at: str | None, words: str
+) -> None:
+    """
+    A callback of a wrong type is refused where it is given, with what would be right.
+    """
+    with pytest.raises(GraphError, match=words) as caught:
+        build()
+
+    assert at == caught.value.node
+
+
+def test_any_iterable_of_callbacks_will_do() -> None:
+    """
+    Callbacks may come from a generator; each is called.
+    """
+    log: Log = []
+
+    pipeline_with(RecordPipeline(log, tag) for tag in ("one", "two")).run(3)
+
+    assert ["one before", "two before"] == [entry[0] for entry in log][:2]

@@ -68,6 +68,15 @@ def stranger_by_object() -> Pipeline:
     return Pipeline([node("b", [node("stranger", [IN])], OUT)], "p")
 
 
+def training() -> Pipeline:
+    return Pipeline([node("fit", [IN])], "train")
+
+
+def nothing_by_object() -> Pipeline:
+    trained = Node(training(), [IN])
+    return Pipeline([trained, node("b", [trained], OUT)], "p")
+
+
 def cycle_by_object_and_name() -> Pipeline:
     first = node("first", ["c"], "a")
     second = node("second", [first], "b")
@@ -155,7 +164,7 @@ MISTAKES: list[tuple[Callable[[], object], str | None, list[str]]] = [
         "addone",
         ["two nodes", "called 'addone'", "name='second'"],
     ),
-    (node_twice, None, ["names a node twice"]),
+    (node_twice, "a", ["'p' lists node 'a' twice", "list it once"]),
     (two_ops_of_one_name, "other", ["both called 'addone'", "different classes"]),
     (two_trainings_of_one_op, "again", ["both train op 'fit'"]),
     # nested pipelines
@@ -174,6 +183,23 @@ MISTAKES: list[tuple[Callable[[], object], str | None, list[str]]] = [
         "inner",
         ["has 1 input_nodes", "takes no input", "give it none"],
     ),
+    (lambda: Pipeline([Node(training(), [IN], OUT)], "p"), "train", ["'p' names '__pipeline_out"]),
+    (
+        lambda: Pipeline([Node(training(), [IN], "x"), node("b", ["x"], OUT)], "p"),
+        "train",
+        [
+            "names 'x' as its output",
+            "gives nothing",
+            f"an output '{OUT}'",
+            "'train' no output name",
+        ],
+    ),
+    (
+        lambda: Pipeline([Node(training(), [IN], ["x", "y"]), node("b", [], OUT)], "p"),
+        "train",
+        ["names 'x', 'y' as its output"],
+    ),
+    (nothing_by_object, "b", ["reads node 'train', whose pipeline gives nothing", "or read anoth"]),
 ]
 
 

@@ -8,6 +8,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from chariots_core.pipelines import (
     PipelineCallback,
     SequentialRunner,
 )
+from chariots_core.pipelines.raised import node_of
 from chariots_core.versioning import Version, version_of
 from tests.unit.pipelines.ops_for_tests import (
     AddOne,
@@ -273,6 +275,62 @@ def test_exceptions_that_refuse_notes_leave_too() -> None:
         Pipeline([Node(Refuse(error), [IN], OUT)], "p").run(3)
 
     assert caught.value is error
+
+
+class Answering(Exception):
+    """
+    Takes its payload for its attributes.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return {"a": 1}[name]
+
+
+class Silent(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Sealed(Exception):
+    def __setattr__(self, name: str, value: object) -> None:
+        raise RuntimeError(name)
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    code: int = 3
+
+
+@pytest.mark.parametrize("kind", [Answering, Silent, Sealed, FrozenError])
+def test_exceptions_with_attributes_of_their_own_leave_too(kind: type[Exception]) -> None:
+    """
+    Whatever a class makes of attributes, its exception leaves as it is, and names the node.
+    """
+    error = kind()
+    caught: BaseException | None = None
+    try:
+        Pipeline([Node(Refuse(error), [IN], OUT)], "p").run(3)
+    except BaseException as raised:
+        caught = raised
+
+    assert caught is error
+    assert "refuse" == node_of(error)
+    assert ["in node 'refuse' of pipeline 'p'"] == object.__getattribute__(error, "__notes__")
+
+
+@pytest.mark.parametrize("notes", [("a tuple",), "text", None])
+def test_odd_notes_stay_as_they_are(notes: object) -> None:
+    """
+    Notes that are no list are left alone; none at all become a list.
+    """
+    error = ValueError("x")
+    error.__notes__ = notes  # type: ignore[assignment]
+
+    with pytest.raises(ValueError, match="x"):
+        Pipeline([Node(Refuse(error), [IN], OUT)], "p").run(3)
+
+    expected = ["in node 'refuse' of pipeline 'p'"] if notes is None else notes
+    assert expected == error.__notes__
 
 
 def test_nodes_are_announced() -> None:

@@ -16,7 +16,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
@@ -234,6 +234,109 @@ def test_versions_are_the_same_in_every_process() -> None:
     }
 
     assert 1 == len(identities), identities
+
+
+PROGRAM = """
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from enum import Enum
+from multiprocessing import get_context
+from chariots_core.versioning import VersionedField, VersionType, version_of
+
+def clean(value):
+    return value
+
+class Model:
+    depth = VersionedField(3, VersionType.MAJOR)
+
+@dataclass
+class Point:
+    x: int
+
+class Colour(Enum):
+    RED = 1
+
+class Op:
+    function = VersionedField(clean, VersionType.MINOR)
+    model = VersionedField(Model, VersionType.MAJOR)
+    point = VersionedField([Point(3), Colour.RED], VersionType.PATCH)
+
+def identity():
+    return version_of(Op).identity
+
+if __name__ == "__main__":
+    print(identity())
+    if sys.argv[1:] == ["again"]:
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            print(pool.submit(identity).result())
+"""
+
+
+def printed(folder: Path, *arguments: str, program: str | None = None) -> list[str]:
+    """
+    What a new interpreter prints in *folder*.
+    """
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        input=program,
+        env={"PYTHONPATH": ":".join([str(folder), *sys.path])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "module"),
+    [
+        (["app.py"], "app"),
+        (["./package/../app.py"], "app"),
+        (["-m", "app"], "app"),
+        (["-m", "package.app"], "package.app"),
+        (["-m", "package"], "package.__main__"),
+        (["-m", "coverage", "run", "--data-file=data", "app.py"], "app"),
+    ],
+    ids=lambda given: given if isinstance(given, str) else " ".join(given),
+)
+def test_a_program_has_the_versions_of_its_module(
+    tmp_path: Path, arguments: list[str], module: str
+) -> None:
+    """
+    What is defined in the program that runs has the version that a worker sees, who imports it.
+    """
+    (tmp_path / "package").mkdir()
+    for name in ("app", "package/__init__", "package/app", "package/__main__"):
+        (tmp_path / f"{name}.py").write_text("" if name.endswith("_init__") else PROGRAM)
+
+    imported = printed(tmp_path, "-c", f"import {module} as app; print(app.identity())")
+
+    assert imported == printed(tmp_path, *arguments)
+
+
+def test_a_program_that_multiprocessing_loads_again(tmp_path: Path) -> None:
+    """
+    A process that multiprocessing has spawned computes what its parent does.
+    """
+    (tmp_path / "app.py").write_text(PROGRAM)
+
+    first, second = printed(tmp_path, "app.py", "again")
+
+    assert first == second
+
+
+@pytest.mark.parametrize("kind", ["-", "-c"])
+def test_what_nobody_can_import_keeps_its_name(tmp_path: Path, kind: str) -> None:
+    """
+    A session has no module that others know: it is versioned as the program.
+    """
+    form = "from chariots_core.versioning.canonical import encode_value; print(encode_value(clean))"
+    program = f"{PROGRAM}\n{form}\n"
+    arguments = ["-"] if kind == "-" else ["-c", program]
+
+    assert "b'F14:__main__:clean'" == printed(tmp_path, *arguments, program=program)[-1]
 
 
 @pytest.mark.parametrize(

@@ -24,9 +24,10 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs.record import JobError, Progress
 from chariots_core.jobs.status import Reason
+from chariots_core.pipelines.raised import set_node
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.isolation.board import ProgressBoard
-from chariots_core.workers.isolation.failures import NODE_ATTRIBUTE, describe, failure_of
+from chariots_core.workers.isolation.failures import describe, failure_of
 from chariots_core.workers.isolation.texts import BoundedText, bounded
 from chariots_core.workers.isolation.unix import describe_exit, has_ended, rss_bytes
 from chariots_core.workers.isolation.wire import (
@@ -225,7 +226,7 @@ def test_board_is_never_read_half_written(board: ProgressBoard) -> None:
 
 def raised(error: BaseException, node: str | None = None) -> BaseException:
     if node is not None:
-        setattr(error, NODE_ATTRIBUTE, node)
+        set_node(error, node)
     try:
         raise error
     except BaseException as caught:
@@ -240,7 +241,7 @@ def raised(error: BaseException, node: str | None = None) -> BaseException:
         (NotJSONError("nan", path="$"), Reason.RESULT_NOT_SERIALIZABLE, False),
         (PayloadTooLarge("11 MB"), Reason.RESULT_TOO_LARGE, False),
         (VersionError("old"), Reason.VERSION_CONFLICT, False),
-        (StoreUnavailable("down"), "store_unavailable", True),
+        (StoreUnavailable("down"), Reason.STORE_UNAVAILABLE, True),
     ],
 )
 def test_reasons(error: BaseException, reason: str, retryable: bool) -> None:
@@ -263,6 +264,26 @@ def test_errors_of_ops_are_the_users(error: BaseException) -> None:
     failure = failure_of(raised(error, node="n"))
 
     assert (Reason.USER_ERROR, "n") == (failure.reason, failure.error.node)
+
+
+class Silent(Exception):
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+@pytest.mark.parametrize("node", [None, "n"])
+def test_errors_that_answer_nothing_are_described(node: str | None) -> None:
+    """
+    An error whose attributes raise is a failure like any other.
+    """
+    failure = failure_of(raised(Silent("x"), node=node))
+
+    assert (Reason.USER_ERROR, node, "x") == (
+        failure.reason,
+        failure.error.node,
+        failure.error.message,
+    )
+    assert failure.error.type.endswith("Silent")
 
 
 def test_chained_errors_and_notes_are_shown() -> None:
