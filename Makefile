@@ -3,6 +3,7 @@
 #   make demo       train iris models on a worker, load them, predict over HTTP
 #   make test       every test, on real processes
 #   make test-fast  the tests that take no time and kill nothing
+#   make test-rq2   the tests of chariots-rq on the older RQ that it supports
 #   make check      format, lint, types, dependencies, documentation, tests
 #   make bench      speed beside raw engines and hand-written servers
 #   make docs       the documentation, in docs/_build/html
@@ -28,8 +29,11 @@ RUN := $(VENV)/.ready-run
 DEV := $(VENV)/.ready-dev
 BENCH := $(VENV)/.ready-bench
 
+RQ2 := $(VENV)/rq2
+RQ2_VERSION := 2.12.0
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast check bench docs format lint types clean
+.PHONY: help demo test test-fast test-rq2 check bench docs format lint types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,6 +76,16 @@ test: $(DEV)
 
 test-fast: $(DEV)
 	@$(PY) -m pytest -q -n $(JOBS) -m "not (slow or crash or acceptance or serial)" $(PYTEST_ARGS)
+
+# RQ is laid over the environment, which keeps the newest one.
+$(RQ2)/rq: $(DEV)
+	@echo "setting up $(RQ2) with rq==$(RQ2_VERSION)"
+	@$(PY) -m pip --disable-pip-version-check install --quiet --no-deps --upgrade \
+		--target $(RQ2) rq==$(RQ2_VERSION)
+	@touch $@
+
+test-rq2: $(RQ2)/rq
+	@PYTHONPATH=$(RQ2) $(PY) -m pytest -q -n $(JOBS) $(PYTEST_ARGS) plugins/chariots_rq
 
 lint: $(DEV)
 	@$(PY) -m ruff format --check --quiet .

@@ -39,7 +39,7 @@ def queue_name(app: str, queue: str, *, base: str = "chariots") -> str:
     >>> queue_name("my_app", "default")
     'chariots:my_app:default'
     """
-    return f"{base}:{quote(app, safe='')}:{quote(queue, safe='')}"
+    return f"{base}:{app}:{quote(queue, safe='')}"
 
 
 def job_id_of(message: str) -> str:

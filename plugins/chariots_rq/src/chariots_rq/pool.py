@@ -32,6 +32,7 @@ from chariots_core.workers import (
 )
 from chariots_core.workers.contracts import RunOutcome
 from chariots_core.workers.options import misconfigured
+from chariots_core.workers.pool_types import PoolApp
 from chariots_rq.consumer import Consumer
 from chariots_rq.messages import Messages, job_id_of, queue_name
 
@@ -155,6 +156,10 @@ class RQOptions:
             ) from None
 
 
+def _keeps_jobs(options: RQOptions) -> bool:
+    return options.job_store is None and not os.environ.get("CHARIOTS_JOB_STORE")
+
+
 class RQWorkerPool(BaseWorkerPool):
     """
     Hands job ids over by RQ's queues, and keeps the jobs in the same Redis.
@@ -212,6 +217,7 @@ class RQWorkerPool(BaseWorkerPool):
 
     def _set_up(self, options: RQOptions) -> None:
         self.options = options
+        self._keeps_jobs = _keeps_jobs(options)
         self.resend_after = options.resend_after
         self.store_url = options.job_store
         self.client: Redis = options.client(self.name)
@@ -223,13 +229,21 @@ class RQWorkerPool(BaseWorkerPool):
 
     # -- the contract
 
+    def bind(self, app: PoolApp) -> Self:
+        """
+        Tie the pool to *app*, and find out where its jobs are to be kept.
+        """
+        pool = super().bind(app)
+        pool._keeps_jobs = _keeps_jobs(pool.options)  # noqa: SLF001 - the pool itself, or a copy
+        return pool
+
     def create_job_store(self, app: str) -> JobStore:
         """
         The jobs in the pool's own Redis, unless another place is named.
         """
-        if self.store_url is not None or os.environ.get("CHARIOTS_JOB_STORE"):
-            return super().create_job_store(app)
-        return RedisJobStore(self._server, app=app)
+        if self._keeps_jobs:
+            return RedisJobStore(self._server, app=app)
+        return super().create_job_store(app)
 
     def submit(self, request: SubmitRequest) -> None:
         """
