@@ -7,7 +7,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,43 @@ def _enter(namespace: dict[str, Any]) -> None:
     """
     namespace["_folder"] = tempfile.TemporaryDirectory(prefix="chariots-docs-")
     namespace["tmp_path"] = Path(namespace["_folder"].name)
+    namespace["_at_the_end"] = []
+    namespace["no_redis"] = _no_redis
+    namespace["use_own_redis"] = partial(_use_own_redis, namespace["_at_the_end"])
     os.chdir(namespace["tmp_path"])
 
 
+def _no_redis() -> bool:
+    from tests.redis_servers import redis_program
+    from tests.support import skip_is_failure
+
+    if redis_program() is None and skip_is_failure():
+        raise AssertionError("needs a redis-server, and CI has to offer it")
+    return redis_program() is None
+
+
+def _use_own_redis(at_the_end: list[Callable[[], None]], folder: Path) -> None:
+    """
+    Until the document's end, Redis is a server of its own wherever no port is named.
+    """
+    import redis
+
+    from tests.redis_servers import RedisProcess
+
+    server = RedisProcess(folder)
+    server.start()
+    made = redis.Redis.__init__
+
+    def init(client: Any, *args: Any, **options: Any) -> None:
+        made(client, *args, **({"port": server.port} | options))
+
+    redis.Redis.__init__ = init  # type: ignore[method-assign, assignment]
+    at_the_end += [server.kill, lambda: setattr(redis.Redis, "__init__", made)]
+
+
 def _leave(namespace: dict[str, Any]) -> None:
+    for undo in namespace["_at_the_end"]:
+        undo()
     os.chdir(_home)
     namespace["_folder"].cleanup()
 

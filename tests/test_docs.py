@@ -21,6 +21,7 @@ from chariots_core.jobs.outcomes import (
 )
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import TRANSITIONS, JobStatus, Reason
+from chariots_core.resolver import resolve
 from chariots_core.server import PipelinesServer, problems
 from tests.support import ROOT
 
@@ -225,3 +226,16 @@ def test_reference_lists_every_setting_of_the_environment() -> None:
     shown = {row[0].strip("`") for row in table_rows("reference/commands.md", "Environment")}
 
     assert real == shown
+
+
+def test_guide_tells_who_decides() -> None:
+    """
+    The guide's table of switches says what the resolver does.
+    """
+    switches = {"yes": True, "no": False, "-": None}
+    rows = table_rows("how-to/run-in-workers.md", "Ask for workers in three ways")
+
+    assert 12 == len(rows)
+    for *cells, place, level in rows:
+        decision = resolve(*(switches[cell] for cell in cells))
+        assert ("on a worker" == place, level) == (decision.use_worker, decision.decided_by), cells

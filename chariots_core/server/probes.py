@@ -64,6 +64,9 @@ class ProbeViews:
             },
             "backend": None if pool is None else pool.name,
             "workers": pool.n_workers if pool is not None and store_answers else 0,
+            "risks": list(self._app.job_store.risks())
+            if pool is not None and store_answers
+            else [],
         }
 
 

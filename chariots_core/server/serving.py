@@ -22,6 +22,7 @@ from chariots_core.workers.app_specs import full_spec
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.isolation.unix import die_with_parent
+from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.session import WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from chariots_core.workers.spawn import spawn_worker
@@ -123,6 +124,7 @@ def _check_stores(server: PipelinesServer, job_workers: int) -> None:
     app.open()
     if app.pool is not None:
         app.job_store.ping()
+        tell_risks(app.job_store)
     elif job_workers:
         raise BackendNotConfigured(
             f"app {app.name!r} has no worker backend, and {job_workers} job workers are wanted: "

@@ -15,6 +15,7 @@ from flask import Request
 
 from chariots_core.app import App
 from chariots_core.errors import BackendUnavailable
+from chariots_core.workers.risks import tell_risks
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Ticker:
 
 
 def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float) -> None:
+    told = False
     # Processes that start together shall not all look at the same moment.
     while not stopped.wait(interval * random.uniform(0.8, 1.2)):
         alive = app()
@@ -91,6 +93,9 @@ def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float
             return
         try:
             alive.tick()
+            if not told:
+                tell_risks(alive.job_store)
+                told = True
         except BackendUnavailable as error:
             _log.warning("jobs were not looked after, and will be later: %s", error)
         except Exception:  # noqa: BLE001 - one bad look is no reason to stop looking

@@ -21,6 +21,7 @@ from chariots_core.errors import BackendUnavailable
 from chariots_core.jobs.record import WorkerRecord
 from chariots_core.jobs.tick import TICK_BUDGET, tick
 from chariots_core.workers.contracts import RunnerSettings, RunOutcome
+from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.runner import JobRunner
 from chariots_core.workers.signals import StopSignals
 
@@ -184,6 +185,7 @@ class WorkerSession:
             self._runner.prepare()
             # It may have been asked to stop meanwhile, and not be ready at all.
             if not self._signals.requested:
+                self._guarded(lambda: tell_risks(self._store), "look at its job store")
                 self._is_ready = True
                 self._on_ready()
         return not self._signals.requested

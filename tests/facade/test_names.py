@@ -35,6 +35,7 @@ NAMES = [
     ("chariots.workers", "BaseWorkerPool", "chariots_core.workers"),
     ("chariots.workers", "JobStatus", "chariots_core.jobs"),
     ("chariots.workers", "LocalWorkerPool", "chariots_core.local"),
+    ("chariots.workers", "RQWorkerPool", "chariots_rq"),
     ("chariots.op_store", "BaseOpStoreClient", "chariots_core.op_store"),
     ("chariots.op_store.savers", "BaseSaver", "chariots_core.op_store.savers"),
     ("chariots.op_store.savers", "FileSaver", "chariots_core.op_store.savers"),
@@ -56,6 +57,7 @@ NAMES = [
     ("chariots.testing", "TestOpStoreClient", "chariots_core.testing"),
     ("chariots.testing", "TestPipelinesClient", "chariots_core.testing"),
     ("chariots.testing", "WorkerContext", "chariots_core.testing"),
+    ("chariots.testing", "RQWorkerContext", "chariots_rq"),
     ("chariots.errors", "VersionError", "chariots_core.errors"),
     ("chariots.errors", "BackendError", "chariots_core.errors"),
 ]
@@ -82,8 +84,10 @@ def test_every_listed_name_is_tested() -> None:
         for module in {module for module, _, _ in NAMES}
         for name in importlib.import_module(module).__all__
     }
-    absent = {("chariots.workers", "RQWorkerPool"), ("chariots.workers", "DramatiqWorkerPool")}
-    absent |= {("chariots.testing", "RQWorkerContext"), ("chariots.op_store", "LocalOpStoreClient")}
+    absent = {
+        ("chariots.workers", "DramatiqWorkerPool"),
+        ("chariots.op_store", "LocalOpStoreClient"),
+    }
     more = {
         ("chariots.errors", name) for name in importlib.import_module("chariots.errors").__all__
     }
