@@ -14,6 +14,7 @@ SUITES = {
     "startup": ("benchmarks.startup",),
     "queues": ("benchmarks.queues.run", "queues"),
     "rq": ("benchmarks.queues.run", "rq"),
+    "redis-records": ("benchmarks.redis_records",),
     "http": ("benchmarks.http.run",),
 }
 
