@@ -25,7 +25,7 @@ from chariots_core.resolver import resolve
 from chariots_core.server import PipelinesServer, problems
 from tests.support import ROOT
 
-SOURCES = ["chariots_core", "chariots", "plugins/chariots_ml/src"]
+SOURCES = ["chariots_core", "chariots", "plugins/chariots_ml/src", "plugins/chariots_rq/src"]
 
 
 def page(name: str) -> str:
