@@ -108,6 +108,12 @@ class Consumer:
         with suppress(StoreUnavailable):
             self._server.command("DEL", f"{self._job_prefix}{message.id}")
 
+    def after_fork_in_child(self) -> None:
+        """
+        Close a child's copy of the connection, without a word to the server.
+        """
+        self._hang_up()
+
     @property
     def _job_prefix(self) -> str:
         from rq.job import Job

@@ -225,6 +225,7 @@ class RQWorkerPool(BaseWorkerPool):
             self._server = RedisServer.of_pool(self.client.connection_pool)
         except ConfigurationError as error:
             raise BackendMisconfigured(str(error), backend=self.name) from None
+        self._consumer: Consumer | None = None
         self._queues: dict[tuple[str, str], Messages] = {}
 
     # -- the contract
@@ -282,7 +283,8 @@ class RQWorkerPool(BaseWorkerPool):
         Take one message after the other from the session's queues.
         """
         keys = [self.messages(session.app_name, queue).key for queue in session.queues]
-        with Consumer(self._server, keys) as consumer:
+        self._consumer = consumer = Consumer(self._server, keys)
+        with consumer:
             while session.keep_running():
                 message = consumer.take(session)
                 if message is None:
@@ -297,6 +299,8 @@ class RQWorkerPool(BaseWorkerPool):
         Close the copies of the connections to Redis.
         """
         self._server.after_fork_in_child()
+        if self._consumer is not None:
+            self._consumer.after_fork_in_child()
 
     def close(self) -> None:
         """
