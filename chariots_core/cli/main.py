@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "backends": "chariots_core.cli.backends:backends",
     "call": "chariots_core.cli.call:call",
     "jobs": "chariots_core.cli.jobs:jobs",
+    "load": "chariots_core.cli.versions:load",
+    "save": "chariots_core.cli.versions:save",
     "serve": "chariots_core.cli.serve:serve",
     "worker": "chariots_core.cli.worker:worker",
 }

@@ -219,3 +219,23 @@ def test_progress_on_a_terminal(project: Project, url: str) -> None:
     assert 0 == process.returncode
     assert "counting" in shown
     assert "\x1b[2K" in shown
+
+
+@pytest.mark.parametrize("command", ["load", "save"])
+def test_versions_are_printed(project: Project, url: str, command: str) -> None:
+    """
+    What serves after a load or a save is printed by node, or with --json as the server says it.
+    """
+    shown = facts(project.run(command, "echo", "--url", url).stdout)
+    whole = json.loads(project.run(command, "echo", "--json", "--url", url).stdout)
+
+    assert ["echo"] == list(shown)
+    assert (shown, True) == (whole["versions"], whole["loaded"])
+
+
+@pytest.mark.parametrize("command", ["load", "save"])
+def test_versions_of_nobody(project: Project, url: str, command: str) -> None:
+    """
+    A pipeline that the server does not serve gives exit code 2, and its name.
+    """
+    assert "'nobody'" in project.run(command, "nobody", "--url", url, code=2).stderr
