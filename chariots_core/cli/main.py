@@ -39,7 +39,8 @@ _WRONG: Final = (
 
 class CommandError(click.ClickException):
     """
-    An error of Chariots, as the command line shows it: one sentence, no traceback.
+    An error of Chariots, as the command line shows it: one sentence, no traceback,
+    and the notes that say where it came up.
     """
 
     exit_code = EXIT_FAILED
@@ -49,11 +50,12 @@ class CommandError(click.ClickException):
         """
         The kind with the exit code that tells of *error*.
         """
+        text = "\n".join([error.message, *getattr(error, "__notes__", ())])
         if isinstance(error, _WRONG) or getattr(error, "slug", None):
-            return WrongInput(error.message)
+            return WrongInput(text)
         if isinstance(error, errors.BackendUnavailable | errors.ClientError):
-            return OutOfReach(error.message)
-        return cls(error.message)
+            return OutOfReach(text)
+        return cls(text)
 
 
 class WrongInput(CommandError):

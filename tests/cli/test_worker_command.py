@@ -171,7 +171,8 @@ def test_interrupt_while_busy(project: Project, app: App) -> None:
     [
         (["nowhere:app"], ["'nowhere'", "package.module:attribute"]),
         (["project:nothing"], ["'nothing'"]),
-        (["broken:app"], ["'broken'", "a_library_that_is_not_there"]),
+        (["broken:app"], ["'broken'", "a_library_that_is_not_there", 'broken.py", line 1']),
+        (["twice:app"], ["two pipelines are named", 'twice.py", line 4']),
         (["idle:value"], ["int", "no app"]),
         (["idle:app"], ["has no worker backend", "CHARIOTS_WORKER_POOL"]),
         (["project:app", "--isolation", "magic"], ["magic", "warm"]),

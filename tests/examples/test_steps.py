@@ -83,6 +83,7 @@ def test_steps_lead_to_a_prediction(
             log.read_text,
         )
         assert isinstance(found, re.Match), log.read_text()
+        printed = ""
         for call in calls:
             done = subprocess.run(
                 [*command, *call],
@@ -94,7 +95,8 @@ def test_steps_lead_to_a_prediction(
                 check=False,
             )
             assert 0 == done.returncode, f"{call}: {done.stderr}\n{log.read_text()}"
-        assert answer == done.stdout
+            printed = done.stdout
+        assert answer == printed
     finally:
         server.terminate()
         server.wait(40)
