@@ -166,6 +166,23 @@ def test_interrupt_while_busy(project: Project, app: App) -> None:
     assert done(app, job_id)
 
 
+def test_log_has_the_traceback_of_a_failed_job(project: Project, app: App) -> None:
+    """
+    21: what a job raised is in the worker's log: id, pipeline, node and traceback.
+    """
+    with workers(project, app):
+        job_id = submit(app, "fail")
+        wait_until(lambda: app.job_store.get(job_id).status.is_final, message=lambda: project.log)
+
+    (line,) = [line for line in project.log.splitlines() if job_id in line]
+    told = project.log.split(line)[1]
+    assert " ERROR " in line
+    assert "of pipeline 'fail' failed in node 'fail' (user_error)" in line
+    assert line.endswith("Traceback (most recent call last):")
+    assert "in execute\n" in told
+    assert "ValueError: I do not like [1]\n" in told
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
