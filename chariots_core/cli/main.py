@@ -50,12 +50,20 @@ class CommandError(click.ClickException):
         """
         The kind with the exit code that tells of *error*.
         """
-        text = "\n".join([error.message, *getattr(error, "__notes__", ())])
+        text = "\n".join([_sentence(error), *getattr(error, "__notes__", ())])
         if isinstance(error, _WRONG) or getattr(error, "slug", None):
             return WrongInput(text)
         if isinstance(error, errors.BackendUnavailable | errors.ClientError):
             return OutOfReach(text)
         return cls(text)
+
+
+def _sentence(error: errors.ChariotsError) -> str:
+    # By its name: the class is the client's, which takes long to import.
+    if error.code == "server-timeout" and getattr(error, "sent", False):
+        url = getattr(error, "url", "the server")
+        return f"{url} did not answer in time: try a longer --timeout"
+    return error.message
 
 
 class WrongInput(CommandError):
