@@ -141,13 +141,17 @@ class Project:
         assert "Traceback" not in done.stderr
         return done
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         """
         Start a command that goes on; its output is in ``log``.
         """
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                self.command(*arguments), cwd=self.folder, stdout=log, stderr=log
+                self.command(*arguments),
+                cwd=self.folder,
+                env={**os.environ, **env},
+                stdout=log,
+                stderr=log,
             )
 
     @property
