@@ -12,6 +12,8 @@ from itertools import chain, product
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from chariots_core.cli.main import COMMANDS
 from chariots_core.jobs.outcomes import (
     after_failure,
@@ -196,6 +198,25 @@ def test_reference_lists_every_problem() -> None:
     shown = {row[0].strip("`") for row in table_rows("reference/problems.md", "Of requests")}
 
     assert real | {"payload-too-large"} == shown
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/tutorials/first-model.md",
+        "docs/how-to/run-on-workers.md",
+    ],
+)
+def test_the_command_is_found(path: str) -> None:
+    """
+    Where a reader first needs what ``make`` has installed, it says how it is found.
+    """
+    venv = re.search(r"^VENV := (\S+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert venv is not None
+
+    assert f"`source {venv[1]}/bin/activate`" in (ROOT / path).read_text(encoding="utf-8")
 
 
 def test_reference_lists_every_command() -> None:

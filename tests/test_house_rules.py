@@ -95,6 +95,21 @@ def silent_tests(paths: list[Path], root: Path = ROOT) -> list[str]:
     ]
 
 
+def by_hand(source: str) -> list[str]:
+    """
+    What the calls of ``pytest.skip`` in *source* say that they need.
+    """
+    return [
+        argument.value
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.skip"
+        for argument in node.args
+        if isinstance(argument, ast.Constant)
+        and isinstance(argument.value, str)
+        and argument.value.startswith("needs ")
+    ]
+
+
 def test_no_file_knows_a_machine() -> None:
     """
     No path of a machine and no address of a package registry is in any file.
@@ -120,6 +135,27 @@ def test_tests_say_what_they_show() -> None:
     Every test has a docstring that names the behaviour.
     """
     assert [] == silent_tests(python_files(*TESTS))
+
+
+def test_a_missing_service_is_not_skipped_by_hand() -> None:
+    """
+    Who lacks a service asks `missing_service`, which fails where CI promises it.
+    """
+    skips = {
+        str(path.relative_to(ROOT)): calls
+        for path in python_files(*TESTS)
+        if path != ROOT / "tests" / "conftest.py"
+        and (calls := by_hand(path.read_text(encoding="utf-8")))
+    }
+
+    assert {} == skips
+
+
+def test_checker_sees_a_skip_by_hand() -> None:
+    """
+    A skip that names what it needs is found; another reason is none of its business.
+    """
+    assert ["needs Redis"] == by_hand("pytest.skip('needs Redis')\npytest.skip('too old')\n")
 
 
 def test_constraints_are_names_and_versions() -> None:

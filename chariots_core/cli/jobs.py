@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from chariots_core.cli.call import url_option
+from chariots_core.cli.call import timeout_option, timeouts, url_option
 from chariots_core.cli.output import print_facts, print_json
 
 #: What is shown of a job, in this order, where it is known.
@@ -42,9 +42,10 @@ def jobs() -> None:
 @jobs.command()
 @click.argument("job_id", metavar="ID")
 @url_option
+@timeout_option
 @click.option("--json", "as_json", is_flag=True, help="Print the whole record.")
 @click.pass_context
-def show(ctx: click.Context, *, job_id: str, url: str, as_json: bool) -> None:
+def show(ctx: click.Context, *, job_id: str, url: str, timeout: float, as_json: bool) -> None:
     """
     Show one job. The exit code is 1 if it has failed.
     """
@@ -52,7 +53,7 @@ def show(ctx: click.Context, *, job_id: str, url: str, as_json: bool) -> None:
     from chariots_core.client.answers import read_object
     from chariots_core.jobs.record import check_job_id
 
-    with PipelinesClient(url) as client:
+    with PipelinesClient(url, timeouts=timeouts(timeout)) as client:
         job = read_object(client.send(calls.job(check_job_id(job_id))))
     if as_json:
         print_json(job)
@@ -71,5 +72,6 @@ def _facts(job: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
         total = "" if progress.get("total") is None else f"/{progress['total']:g}"
         yield "progress", f"{progress.get('done', 0):g}{total} {progress.get('node') or ''}".strip()
     if error := job.get("error"):
-        yield "error", str(error.get("detail") or error.get("message") or error)
+        known = filter(None, (error.get("exception_type"), error.get("detail")))
+        yield "error", ": ".join(known) or str(error)
         yield "node", error.get("node")

@@ -16,6 +16,8 @@ COMMANDS: Final = {
     "backends": "chariots_core.cli.backends:backends",
     "call": "chariots_core.cli.call:call",
     "jobs": "chariots_core.cli.jobs:jobs",
+    "load": "chariots_core.cli.versions:load",
+    "save": "chariots_core.cli.versions:save",
     "serve": "chariots_core.cli.serve:serve",
     "worker": "chariots_core.cli.worker:worker",
 }
@@ -37,7 +39,8 @@ _WRONG: Final = (
 
 class CommandError(click.ClickException):
     """
-    An error of Chariots, as the command line shows it: one sentence, no traceback.
+    An error of Chariots, as the command line shows it: one sentence, no traceback,
+    and the notes that say where it came up.
     """
 
     exit_code = EXIT_FAILED
@@ -47,11 +50,20 @@ class CommandError(click.ClickException):
         """
         The kind with the exit code that tells of *error*.
         """
+        text = "\n".join([_sentence(error), *getattr(error, "__notes__", ())])
         if isinstance(error, _WRONG) or getattr(error, "slug", None):
-            return WrongInput(error.message)
+            return WrongInput(text)
         if isinstance(error, errors.BackendUnavailable | errors.ClientError):
-            return OutOfReach(error.message)
-        return cls(error.message)
+            return OutOfReach(text)
+        return cls(text)
+
+
+def _sentence(error: errors.ChariotsError) -> str:
+    # By its name: the class is the client's, which takes long to import.
+    if error.code == "server-timeout" and getattr(error, "sent", False):
+        url = getattr(error, "url", "the server")
+        return f"{url} did not answer in time: try a longer --timeout"
+    return error.message
 
 
 class WrongInput(CommandError):

@@ -8,12 +8,16 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import click
 
 if TYPE_CHECKING:
     from chariots_core.jobs.record import Progress
+
+
+#: What ``--log-level`` takes.
+LEVELS: Final = ("debug", "info", "warning", "error")
 
 
 class OnProgress(Protocol):

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import click
 
+from chariots_core.cli.output import LEVELS
+
 
 @click.command()
 @click.argument("app")
@@ -39,6 +41,7 @@ import click
     show_default=True,
     help="Seconds that requests and jobs may still take after SIGTERM.",
 )
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.pass_context
 def serve(
     ctx: click.Context,
@@ -51,6 +54,7 @@ def serve(
     threads: int | None,
     job_workers: int,
     grace: float,
+    log_level: str,
 ) -> None:
     """
     Serve APP, written as package.module:attribute, over HTTP.
@@ -68,6 +72,7 @@ def serve(
         processes=processes,
         threads=threads or THREADS,
         job_workers=job_workers,
+        log_level=log_level,
         grace=grace,
     )
     ctx.exit(code)

@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from chariots_core.cli.output import LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -16,13 +18,27 @@ if TYPE_CHECKING:
     from chariots_core.workers.pool import BaseWorkerPool
     from chariots_core.workers.session import WorkerSettings
 
-_LEVELS: Final = ("debug", "info", "warning", "error")
+
+def read_queues(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> Any:
+    """
+    The values of ``--queue``: each a name.
+    """
+    if not all(name.strip() for name in names):
+        raise click.BadParameter(
+            "a queue has a name: leave the option out for 'default'", ctx, param
+        )
+    return names
 
 
 @click.command()
 @click.argument("app")
 @click.option(
-    "--queue", "-q", "queues", multiple=True, help="Take jobs from this queue; repeatable."
+    "--queue",
+    "-q",
+    "queues",
+    multiple=True,
+    callback=read_queues,
+    help="Take jobs from this queue; repeatable.",
 )
 @click.option(
     "--isolation",
@@ -63,7 +79,7 @@ _LEVELS: Final = ("debug", "info", "warning", "error")
     type=click.FloatRange(min=0),
     help="Seconds that a job may still take after SIGTERM; no bound by default.",
 )
-@click.option("--log-level", type=click.Choice(_LEVELS), default="info", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 @click.option("--settings", "settings_json", hidden=True)
 @click.option("--ready-fd", type=int, hidden=True)
 @click.option("--lifeline-fd", type=int, hidden=True)

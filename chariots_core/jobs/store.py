@@ -117,6 +117,13 @@ class JobStore(ABC):
     def __init__(self, *, app: str) -> None:
         self.app = app
 
+    @property
+    def shown_address(self) -> str:
+        """
+        Where the jobs are, for people and logs: without a password.
+        """
+        return f"a job store of kind {self.kind!r}"
+
     # -- jobs
 
     @abstractmethod

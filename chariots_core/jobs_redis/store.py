@@ -64,6 +64,10 @@ class RedisJobStore(JobStore):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.name!r}, app={self.app!r})"
 
+    @property
+    def shown_address(self) -> str:
+        return self._server.name
+
     def _offset(self) -> str:
         # What is added to the server's clock, as an expression of the script's.
         return "0"

@@ -62,6 +62,10 @@ class SqlJobStore(QueueJobStore):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._database.name!r}, app={self.app!r})"
 
+    @property
+    def shown_address(self) -> str:
+        return self._database.name
+
     def _clock(self) -> str:
         return CLOCKS[self._database.dialect]
 

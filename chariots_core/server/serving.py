@@ -127,7 +127,7 @@ def _check_stores(server: PipelinesServer, job_workers: int) -> None:
         tell_risks(app.job_store)
     elif job_workers:
         raise BackendNotConfigured(
-            f"app {app.name!r} has no worker backend, and {job_workers} job workers are wanted: "
+            f"app {app.name!r} has no worker backend for {_counted(job_workers, 'job worker')}: "
             "give it a worker_pool (e.g. 'local')"
         )
     # Connections belong to one process; each child makes its own.
@@ -151,15 +151,19 @@ def _announcement(
     def announce() -> bool:
         if not answers(host, port):
             return False
-        beside = f", {job_workers} job workers" if job_workers else ""
+        beside = f", {_counted(job_workers, 'job worker')}" if job_workers else ""
         print(  # noqa: T201 - what an operator looks for
             f"serving {server.chariots.name} on {url_of(host, port)} "
-            f"({processes} web processes{beside})",
+            f"({_counted(processes, 'web process', 'es')}{beside})",
             flush=True,
         )
         return True
 
     return announce
+
+
+def _counted(number: int, what: str, plural: str = "s") -> str:
+    return f"{number} {what}{'' if number == 1 else plural}"
 
 
 # --- in the web processes ------------------------------------------------------

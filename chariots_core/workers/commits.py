@@ -11,7 +11,9 @@ from typing import Final
 
 from chariots_core.errors import StaleAttempt, StoreUnavailable
 from chariots_core.jobs.record import JobRecord
+from chariots_core.jobs.status import Reason
 from chariots_core.jobs.store import JobStore
+from chariots_core.workers.isolation.failures import Failure
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +68,29 @@ def commit_patiently(
         extra={"action": "commit_failed", "job_id": record.id},
     )
     return None
+
+
+def log_failure(record: JobRecord, failure: Failure) -> None:
+    """
+    Tell the log of a failed attempt what a record keeps to itself: its traceback.
+
+    The traceback is bounded already. The job's input is not logged; what an
+    exception says of it is.
+    """
+    if failure.reason == Reason.CANCELLED:
+        return
+    error = failure.error
+    logger.error(
+        "job %s: attempt %d of %d of pipeline %r failed%s (%s): %s",
+        record.id,
+        record.attempt,
+        record.max_attempts,
+        record.pipeline,
+        f" in node {error.node!r}" if error.node else "",
+        failure.reason,
+        (error.traceback or f"{error.type}: {error.message}").rstrip(),
+        extra={"action": "attempt_failed", "job_id": record.id},
+    )
 
 
 class _Again:

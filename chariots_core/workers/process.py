@@ -55,11 +55,12 @@ def run_worker_process(
     with StopSignals(grace=settings.grace, lifeline=lifeline, last=last) as signals:
         session = WorkerSession(pool, settings=settings, signals=signals, on_ready=on_ready)
         _log.info(
-            "worker %s takes jobs of app %r from %s, by backend %r",
+            "worker %s takes jobs of app %r from %s, by backend %r; they are kept in %s",
             session.worker_id,
             session.app_name,
             ", ".join(session.queues),
             pool.name,
+            pool.job_store().shown_address,
         )
         try:
             pool.run_worker(session)
@@ -72,5 +73,12 @@ def run_worker_process(
         finally:
             session.close()
             pool.close()
+        if session.unfinished:
+            _log.warning(
+                "worker %s has stopped, and left unfinished: job %s",
+                session.worker_id,
+                ", ".join(session.unfinished),
+            )
+            return EXIT_UNFINISHED
         _log.info("worker %s has stopped", session.worker_id)
-        return EXIT_OK if session.finished_all else EXIT_UNFINISHED
+        return EXIT_OK

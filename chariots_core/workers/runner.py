@@ -18,7 +18,7 @@ from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import QueueJobStore
-from chariots_core.workers.commits import commit_patiently
+from chariots_core.workers.commits import commit_patiently, log_failure
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
 from chariots_core.workers.isolation import Ending, Host, StartAborted, make_executor
 from chariots_core.workers.supervision import Supervision
@@ -255,6 +255,7 @@ class JobRunner:
                 ),
                 lambda now: now.status is JobStatus.done,
             )
+        log_failure(record, ending)
         return self._write(
             record,
             partial(

@@ -127,7 +127,7 @@ class WorkerSession:
         self._signals = signals
         self._on_ready = on_ready or (lambda: None)
         self._is_ready = False
-        self._unfinished = False
+        self._unfinished: dict[str, None] = {}
         self._failures = 0
         now = time.monotonic()
         self._next_beat = now
@@ -139,7 +139,7 @@ class WorkerSession:
             housekeeping=self._while_busy,
             after_fork=pool.after_fork_in_child,
         )
-        signals.on_request = self._runner.stop
+        signals.on_request = self._finish
         signals.on_order = self._abort
 
     def __enter__(self) -> Self:
@@ -173,6 +173,13 @@ class WorkerSession:
         Whether every job that was begun came to its end.
         """
         return not self._unfinished
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """
+        The jobs that were begun and did not come to their end.
+        """
+        return tuple(self._unfinished)
 
     def keep_running(self) -> bool:
         """
@@ -269,8 +276,14 @@ class WorkerSession:
             self._abort()
         self.housekeep()
 
+    def _finish(self) -> None:
+        self._runner.stop()
+        if (job := self._runner.current) is not None:
+            self._signals.say_finishing(f"job {job.id}")
+
     def _abort(self) -> None:
-        self._unfinished = self._unfinished or self._runner.current is not None
+        if (job := self._runner.current) is not None:
+            self._unfinished[job.id] = None
         self._runner.abort()
 
     def _beat(self) -> bool:

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Final, Self
 
@@ -120,6 +121,18 @@ class StopSignals:
         if self._deadline is not None and time.monotonic() >= self._deadline:
             return True
         return self._count > 1 or self._released
+
+    def say_finishing(self, what: str) -> None:
+        """
+        Tell whoever sent a signal why this process does not end yet, and how it would.
+
+        It may be called from a handler: streams, and with them logs, are not theirs to use.
+        """
+        if not self._count:
+            return
+        bound = "" if self._grace is None else f" for at most {self._grace:g} s"
+        with suppress(OSError):
+            os.write(2, f"finishing {what}{bound}; Ctrl-C again ends it now\n".encode())
 
     def wait(self, seconds: float, fds: Sequence[int] = ()) -> list[int]:
         """

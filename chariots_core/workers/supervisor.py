@@ -22,6 +22,9 @@ _log = logging.getLogger(__name__)
 #: Seconds that processes may take to put in order what they were ordered to stop.
 LAST_GRACE: Final = 5.0
 
+#: Seconds after which it is told that something is still under way.
+_SAY_AFTER: Final = 1.0
+
 #: The longest that the loop sleeps: where the system has no descriptors for
 #: processes, it is how long a death goes unseen.
 _LOOK_INTERVAL: Final = 0.5
@@ -215,7 +218,7 @@ class Supervisor:
         for process in processes:
             process.term()
         if not order:
-            _wait(processes, lambda: self._signals.ordered)
+            self._let_finish(processes)
         living = [process for process in processes if process.alive]
         for process in living:
             process.order()
@@ -228,6 +231,13 @@ class Supervisor:
             slot.clear()
         codes = {process.exit_code for process in processes}
         return EXIT_OK if codes <= {EXIT_OK} else EXIT_UNFINISHED
+
+    def _let_finish(self, processes: Sequence[Process]) -> None:
+        tell_at = time.monotonic() + _SAY_AFTER
+        _wait(processes, lambda: self._signals.ordered or time.monotonic() >= tell_at)
+        if not self._signals.ordered and any(process.alive for process in processes):
+            self._signals.say_finishing("what is under way")
+            _wait(processes, lambda: self._signals.ordered)
 
 
 def _wait(processes: Sequence[Process], enough: Callable[[], bool]) -> None:

@@ -1,10 +1,11 @@
 """
 Iris: one pipeline that trains two models on a worker, one that serves them.
 
-Run it with::
+Serve it from this folder, and call it from another terminal::
 
     chariots serve app:app --job-workers 1
-    chariots call train_iris
+    chariots call train_iris --wait
+    chariots load predict_iris
     chariots call predict_iris --input '[[5.1, 3.5, 1.4, 0.2]]'
 """
 

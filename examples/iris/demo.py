@@ -29,6 +29,7 @@ from chariots_core.jobs import Progress as JobProgress
 
 HERE = Path(__file__).parent
 DEADLINE = 60.0
+INTERRUPTED = 130
 FLOWERS = {
     "short and broad": [5.1, 3.5, 1.4, 0.2],
     "in between": [5.9, 2.8, 4.3, 1.3],
@@ -138,23 +139,44 @@ def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process = subprocess.Popen(
             [*command, "--port", str(port), "--processes", "2", "--job-workers", "1"],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(HERE), "IRIS_OP_STORE": str(folder / "ops")},
+            env=environment(folder),
             stdout=output,
             stderr=output,
+            # Ctrl-C is for the demo, which stops the server in its own way.
+            start_new_session=True,
         )
     try:
         wait_until(lambda: is_ready(url, process), "the server's start")
         yield url, process
-    except BaseException:
+    except (Exception, SystemExit):
         console.print(log.read_text(errors="replace")[-4000:], markup=False)
         raise
     finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(DEADLINE)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        end(process)
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """
+    The caller's environment without his own stores and settings: the demo keeps to *folder*.
+    """
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("CHARIOTS_") or name == "CHARIOTS_WORKER_POOL"
+    }
+    return {**own, "PYTHONPATH": str(HERE), "IRIS_OP_STORE": str(folder / "ops")}
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """
+    Stop the server; kill it if that takes too long, or is interrupted. Its processes end with it.
+    """
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(DEADLINE)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 def is_ready(url: str, process: subprocess.Popen[bytes]) -> bool:
@@ -217,3 +239,6 @@ if __name__ == "__main__":
         raise SystemExit(main())
     except ChariotsError as error:
         raise SystemExit(f"demo failed: {error}") from error
+    except KeyboardInterrupt:
+        console.print("interrupted: the server was stopped")
+        raise SystemExit(INTERRUPTED) from None

@@ -105,6 +105,13 @@ value = 5
 
 BROKEN = "import a_library_that_is_not_there"
 
+#: Two pipelines of one name.
+TWICE = """
+from project import PipelinesServer, pipelines
+
+app = PipelinesServer([*pipelines, *pipelines], import_name="twice")
+"""
+
 
 @attrs.frozen
 class Project:
@@ -134,13 +141,17 @@ class Project:
         assert "Traceback" not in done.stderr
         return done
 
-    def start(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def start(self, *arguments: str, **env: str) -> subprocess.Popen[bytes]:
         """
         Start a command that goes on; its output is in ``log``.
         """
         with (self.folder / "log").open("ab") as log:
             return subprocess.Popen(
-                self.command(*arguments), cwd=self.folder, stdout=log, stderr=log
+                self.command(*arguments),
+                cwd=self.folder,
+                env={**os.environ, **env},
+                stdout=log,
+                stderr=log,
             )
 
     @property
@@ -160,9 +171,10 @@ class Project:
 
 def make_project(folder: Path) -> Project:
     """
-    Write a good app, one without workers, and a broken one.
+    Write a good app, one without workers, and broken ones.
     """
-    for name, text in {"project": PROJECT, "idle": IDLE, "broken": BROKEN}.items():
+    modules = {"project": PROJECT, "idle": IDLE, "broken": BROKEN, "twice": TWICE}
+    for name, text in modules.items():
         (folder / f"{name}.py").write_text(text)
     return Project(folder)
 

@@ -65,9 +65,10 @@ def test_address_of_the_environment(project: Project, url: str) -> None:
     [
         (["echo", "-i", "{broken"], 2, ["--input", "quotes"]),
         (["echo", "-i", "word"], 2, ["--input", "quotes"]),
+        (["echo", "-i", "[NaN]"], 2, ["--input", "NaN and Infinity", "null"]),
         (["echo", "-i", "@nowhere.json"], 2, ["'nowhere.json'", "No such file"]),
         (["echoo", "-i", "1"], 2, ["echoo"]),
-        (["fail", "-i", "1"], 1, ["I do not like 1"]),
+        (["fail", "-i", "1"], 1, ["pipeline 'fail'", "node 'fail'", "ValueError: I do not like 1"]),
         (["echo", "--max-attempts", "0"], 2, ["--max-attempts"]),
         ([], 2, ["PIPELINE"]),
     ],
@@ -84,7 +85,49 @@ def test_what_goes_wrong(
     assert [] == [word for word in words if word not in done.stderr]
 
 
-@pytest.mark.parametrize("command", [["call", "echo"], ["jobs", "show", "a1"]])
+def test_a_number_that_is_none_needs_no_quotes(project: Project) -> None:
+    """
+    The hint that a text wants quotes is for what could be a text.
+    """
+    assert "quotes" not in project.run("call", "echo", "-i", "NaN", code=2).stderr
+
+
+@pytest.mark.parametrize("command", [["call", "echo"], ["load", "echo"], ["jobs", "show", "a1"]])
+@pytest.mark.parametrize(
+    "url", ["notaurl", "127.0.0.1:5000", "http://", "http://host:port", "ftp://x"]
+)
+def test_what_is_no_address(project: Project, command: list[str], url: str) -> None:
+    """
+    What cannot be the address of a server is wrong input, from the option and the environment.
+    """
+    for told in (
+        project.run(*command, "--url", url, code=2).stderr,
+        project.run(*command, code=2, CHARIOTS_URL=url).stderr,
+    ):
+        assert repr(url) in told
+        assert "--url" in told
+        assert "http://host:port" in told
+
+
+def test_timeout_bounds_the_answer(project: Project, url: str) -> None:
+    """
+    A run in the request is waited for as long as --timeout says, and the options are named.
+    """
+    gate = project.folder / "gate"
+    try:
+        told = project.run("call", "hold", "--timeout", "0.5", "--url", url, code=3).stderr
+    finally:
+        # The server takes one request at a time.
+        gate.touch()
+        project.run("call", "echo", "--url", url)
+        gate.unlink()
+
+    assert "did not answer within 0.5 s" in told
+    assert "--timeout, or --worker" in told
+    assert "use_worker" not in told
+
+
+@pytest.mark.parametrize("command", [["call", "echo"], ["load", "echo"], ["jobs", "show", "a1"]])
 def test_server_out_of_reach(project: Project, command: list[str]) -> None:
     """
     A server that nobody reaches gives exit code 3, and its address.
@@ -119,13 +162,15 @@ def test_job_is_followed_by_its_id(project: Project, url: str, app: App) -> None
 
 def test_waiting_shows_progress(project: Project, url: str) -> None:
     """
-    58: a call that waits tells how far the job is, on the error stream, then prints the value.
+    58: a call that waits tells how far the job is, on the error stream, then prints the value;
+    with --json also who decided that it was a job.
     """
     worker = project.start("worker", "project:app")
     try:
         done = project.run(
             "call", "steps", "-i", '"x"', "--worker", "--wait", "--timeout", "40", "--url", url
         )
+        whole = project.run("call", "echo", "--worker", "--wait", "--json", "--url", url)
     finally:
         worker.terminate()
         worker.wait()
@@ -134,6 +179,12 @@ def test_waiting_shows_progress(project: Project, url: str) -> None:
     first, *steps = done.stderr.splitlines()
     assert first.startswith("job ")
     assert {"counting"} <= set(" ".join(steps).split())
+    answer = json.loads(whole.stdout)
+    assert ("done", True, "request") == (
+        answer["job_status"],
+        answer["use_worker"],
+        answer["decided_by"],
+    )
 
 
 def test_failed_job(project: Project, url: str) -> None:
@@ -151,18 +202,19 @@ def test_failed_job(project: Project, url: str) -> None:
     assert "I do not like 1" in called.stderr
     shown = facts(project.run("jobs", "show", job_id, "--url", url, code=1).stdout)
     assert ("failed", "user_error") == (shown["status"], shown["reason"])
-    assert "I do not like 1" in shown["error"]
+    assert "ValueError: I do not like 1" == shown["error"]
+    assert "fail" == shown["node"]
 
 
 def test_waiting_ends_in_time(project: Project, url: str) -> None:
     """
     A wait for a job that no worker takes ends, with exit code 1; the job goes on.
     """
-    done = project.run(
-        "call", "echo", "--worker", "--wait", "--timeout", "0.2", "--url", url, code=1
-    )
+    done = project.run("call", "echo", "--worker", "--wait", "--timeout", "2", "--url", url, code=1)
+    job_id = done.stderr.split()[1]
 
-    assert "goes on" in done.stderr
+    assert "has not finished after 2 s; it goes on" in done.stderr
+    assert f"--timeout, or see how it goes with `chariots jobs show {job_id}`" in done.stderr
 
 
 def test_whole_answer(project: Project, url: str) -> None:
@@ -219,3 +271,23 @@ def test_progress_on_a_terminal(project: Project, url: str) -> None:
     assert 0 == process.returncode
     assert "counting" in shown
     assert "\x1b[2K" in shown
+
+
+@pytest.mark.parametrize("command", ["load", "save"])
+def test_versions_are_printed(project: Project, url: str, command: str) -> None:
+    """
+    What serves after a load or a save is printed by node, or with --json as the server says it.
+    """
+    shown = facts(project.run(command, "echo", "--url", url).stdout)
+    whole = json.loads(project.run(command, "echo", "--json", "--url", url).stdout)
+
+    assert ["echo"] == list(shown)
+    assert (shown, True) == (whole["versions"], whole["loaded"])
+
+
+@pytest.mark.parametrize("command", ["load", "save"])
+def test_versions_of_nobody(project: Project, url: str, command: str) -> None:
+    """
+    A pipeline that the server does not serve gives exit code 2, and its name.
+    """
+    assert "'nobody'" in project.run(command, "nobody", "--url", url, code=2).stderr

@@ -14,6 +14,7 @@ import pytest
 
 from chariots_core import errors
 from chariots_core.cli.main import COMMANDS, CommandError
+from chariots_core.client import ServerTimeout
 from tests.cli.conftest import Project, read
 
 HEAVY = {"flask", "sqlalchemy", "rich", "httpx", "pluggy", "msgspec", "attrs", "importlib.metadata"}
@@ -85,6 +86,17 @@ def test_exit_codes(error: errors.ChariotsError, code: int) -> None:
     What is wrong, what failed and what is out of reach have exit codes of their own.
     """
     assert code == CommandError.of(error).exit_code
+
+
+def test_options_are_named_as_a_command_has_them() -> None:
+    """
+    A server that takes too long is told in words of the command line.
+    """
+    error = ServerTimeout("use_worker=True may help", url="http://x", sent=True)
+
+    assert (
+        "http://x did not answer in time: try a longer --timeout" == CommandError.of(error).message
+    )
 
 
 def test_backends_for_people(project: Project) -> None:

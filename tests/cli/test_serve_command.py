@@ -15,9 +15,20 @@ from tests.support import wait_until
 
 def test_serve_call_and_stop(project: Project) -> None:
     """
-    The three commands of the README work together, and nothing is left after SIGTERM.
+    The commands of the README work together, logs say as much as asked, nothing is left after SIGTERM.
     """
-    server = project.start("serve", "project:app", "--port", "0", "--job-workers", "1")
+    server = project.start(
+        "serve",
+        "project:app",
+        "--port",
+        "0",
+        "-w",
+        "1",
+        "--processes",
+        "1",
+        "--log-level",
+        "warning",
+    )
     try:
         found = wait_until(
             lambda: server.poll() is not None or re.search(r"http://[\w.:]+", project.log),
@@ -26,12 +37,14 @@ def test_serve_call_and_stop(project: Project) -> None:
         )
         assert isinstance(found, re.Match), project.log
         url = found[0]
+        assert "(1 web process, 1 job worker)" in project.log
         here = project.run("call", "echo", "-i", "1", "--url", url)
         there = project.run("call", "echo", "-i", "2", "--worker", "--wait", "--url", url)
         server.terminate()
 
         assert ("1\n", "2\n") == (here.stdout, there.stdout)
         assert 0 == ended(server, timeout=20)
+        assert "takes jobs of app" not in project.log
     finally:
         with suppress(ProcessLookupError):
             server.kill()
@@ -46,6 +59,7 @@ def test_serve_call_and_stop(project: Project) -> None:
         (["idle:app", "--job-workers", "1"], ["no worker backend"]),
         (["project:app", "--port", "70000"], ["--port"]),
         (["project:app", "--processes", "0"], ["--processes"]),
+        (["project:app", "--log-level", "loud"], ["--log-level", "warning"]),
     ],
 )
 def test_wrong_input(project: Project, arguments: list[str], words: list[str]) -> None:

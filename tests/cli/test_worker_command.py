@@ -19,7 +19,7 @@ from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.session import WorkerSettings
 from chariots_core.workers.spawn import start_workers
 from tests.cli.conftest import Project, ended
-from tests.support import process_alive, wait_until
+from tests.support import free_port, process_alive, wait_until
 
 
 @contextmanager
@@ -159,11 +159,81 @@ def test_interrupt_while_busy(project: Project, app: App) -> None:
     with workers(project, app) as process:
         job_id = hold(project, app)
         process.send_signal(signal.SIGINT)
+        told = f"finishing job {job_id}; Ctrl-C again ends it now\n"
+        wait_until(lambda: told in project.log, message=lambda: project.log)
         assert process.poll() is None
         (project.folder / "gate").touch()
 
         assert 0 == ended(process)
     assert done(app, job_id)
+    assert 1 == project.log.count("finishing")
+
+
+def test_interrupt_twice_while_busy(project: Project, app: App) -> None:
+    """
+    48: a second Ctrl-C ends the job; the log names it, and the exit code is 3.
+    """
+    with workers(project, app) as process:
+        job_id = hold(project, app)
+        process.send_signal(signal.SIGINT)
+        wait_until(lambda: "finishing" in project.log, message=lambda: project.log)
+        process.send_signal(signal.SIGINT)
+
+        assert 3 == ended(process)
+    assert f"has stopped, and left unfinished: job {job_id}\n" in project.log
+
+
+def test_interrupt_while_idle(project: Project, app: App) -> None:
+    """
+    46: a worker without a job has nothing to finish, and ends without a word of it.
+    """
+    with workers(project, app) as process:
+        process.send_signal(signal.SIGINT)
+
+        assert 0 == ended(process)
+    assert "finishing" not in project.log
+
+
+def test_log_says_where_the_jobs_are(project: Project, app: App) -> None:
+    """
+    A worker's first line names its job store, so that one in another folder is noticed.
+    """
+    with workers(project, app):
+        pass
+
+    assert f"they are kept in sqlite:///{project.folder}/.chariots/jobs.db\n" in project.log
+
+
+def test_log_keeps_the_password(project: Project) -> None:
+    """
+    A store out of reach is named as well, without the secrets of its address.
+    """
+    url = f"postgresql+psycopg://me:geheim@127.0.0.1:{free_port()}/jobs"
+    with project.start("worker", "project:app", CHARIOTS_JOB_STORE=url) as process:
+        try:
+            wait_until(lambda: "tries again" in project.log, 20, lambda: project.log)
+        finally:
+            process.kill()
+
+    assert "they are kept in postgresql://me:***@127.0.0.1" in project.log
+    assert "geheim" not in project.log
+
+
+def test_log_has_the_traceback_of_a_failed_job(project: Project, app: App) -> None:
+    """
+    21: what a job raised is in the worker's log: id, pipeline, node and traceback.
+    """
+    with workers(project, app):
+        job_id = submit(app, "fail")
+        wait_until(lambda: app.job_store.get(job_id).status.is_final, message=lambda: project.log)
+
+    (line,) = [line for line in project.log.splitlines() if job_id in line]
+    told = project.log.split(line)[1]
+    assert " ERROR " in line
+    assert "of pipeline 'fail' failed in node 'fail' (user_error)" in line
+    assert line.endswith("Traceback (most recent call last):")
+    assert "in execute\n" in told
+    assert "ValueError: I do not like [1]\n" in told
 
 
 @pytest.mark.parametrize(
@@ -171,12 +241,14 @@ def test_interrupt_while_busy(project: Project, app: App) -> None:
     [
         (["nowhere:app"], ["'nowhere'", "package.module:attribute"]),
         (["project:nothing"], ["'nothing'"]),
-        (["broken:app"], ["'broken'", "a_library_that_is_not_there"]),
+        (["broken:app"], ["'broken'", "a_library_that_is_not_there", 'broken.py", line 1']),
+        (["twice:app"], ["two pipelines are named", 'twice.py", line 4']),
         (["idle:value"], ["int", "no app"]),
         (["idle:app"], ["has no worker backend", "CHARIOTS_WORKER_POOL"]),
         (["project:app", "--isolation", "magic"], ["magic", "warm"]),
         (["project:app", "--processes", "0"], ["0"]),
         (["project:app", "--grace", "-1"], ["-1"]),
+        (["project:app", "-q", ""], ["--queue", "a queue has a name"]),
         ([], ["APP"]),
     ],
 )
@@ -258,10 +330,15 @@ def test_second_signal_ends_all(project: Project, app: App) -> None:
         job_id = hold(project, app)
         process.terminate()
         wait_until(lambda: alive(app) == 1, message=lambda: project.log)
+        wait_until(
+            lambda: "finishing what is under way" in project.log, message=lambda: project.log
+        )
         process.terminate()
 
         assert 3 == ended(process)
     assert "worker_lost" == app.job_store.get(job_id).reason
+    assert 1 == project.log.count("finishing")
+    assert f"left unfinished: job {job_id}\n" in project.log
 
 
 def test_signal_to_all_at_once(project: Project, app: App) -> None:

@@ -12,6 +12,7 @@ import pytest
 from chariots_core.testing.conformance import WorkerPoolConformance
 from tests import support
 from tests.conformance.postgres import PrivatePostgres, find_programs
+from tests.conftest import missing_service
 
 pytestmark = pytest.mark.crash
 
@@ -67,7 +68,8 @@ class TestLocalOnPostgreSQL(WorkerPoolConformance):
         """
         programs = None if support.services_hidden() else find_programs()
         if programs is None:
-            pytest.skip("needs PostgreSQL's own programs, initdb and pg_ctl")
+            missing_service("PostgreSQL's initdb and pg_ctl")
+            return
         server = PrivatePostgres(programs)
         try:
             yield server

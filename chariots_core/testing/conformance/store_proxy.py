@@ -35,6 +35,10 @@ class StoreProxy(QueueJobStore):
         super().__init__(app=inside.app)
         self.inside = inside
 
+    @property
+    def shown_address(self) -> str:
+        return self.inside.shown_address
+
     def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
         return self.inside.create(job, idempotency=idempotency)
 

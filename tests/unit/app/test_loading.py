@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chariots_core.app import App, apps_of_this_process, load_app
-from chariots_core.errors import AppLoadError, ChariotsError
+from chariots_core.errors import AppLoadError, BackendNotInstalled, ChariotsError
 
 SOURCE = """
 from chariots_core.app import App
@@ -72,6 +72,62 @@ def test_what_is_no_app_is_an_error(module: str, suffix: str, words: str) -> Non
 
     assert module in str(caught.value)
     assert isinstance(caught.value, ChariotsError)
+
+
+@pytest.mark.parametrize(
+    ("source", "place"),
+    [
+        ("def read():\n    return {}['x']\nread()", "line 2, in read"),
+        ("app = (", "line 1"),
+        ("import a_library_that_is_not_there", "line 1, in <module>"),
+        ("import json\njson.loads('{')", "line 2, in <module>"),
+        ("raise SystemExit(3)", "line 1, in <module>"),
+    ],
+)
+def test_a_module_that_fails_is_told_where(
+    source: str, place: str, tmp_path: Path, module: str
+) -> None:
+    """
+    A fault in the author's module is shown in his own lines, and is no matter of how it is named.
+    """
+    path = tmp_path / f"{module}_faulty.py"
+    path.write_text(source)
+    with pytest.raises(AppLoadError, match="cannot be imported") as caught:
+        load_app(f"{path.stem}:app")
+
+    (note,) = caught.value.__notes__
+    assert f'File "{path}", {place}' in note
+    assert "chariots_core" not in note
+    assert "importlib" not in note
+    assert "module:attribute" not in str(caught.value)
+
+
+@pytest.mark.parametrize("spec", ["{}_none", "{}_none.deeper", "{}.deeper"])
+def test_a_module_that_is_not_there(spec: str, module: str) -> None:
+    """
+    Where the module itself, or a package above it, is missing, the form and the folder are told.
+    """
+    with pytest.raises(AppLoadError, match=r"module:attribute.* the folder that has it") as caught:
+        load_app(spec.format(module))
+
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_an_error_of_chariots_passes(tmp_path: Path, module: str) -> None:
+    """
+    What Chariots itself finds wrong with an app is raised as it is, with the author's line.
+    """
+    path = tmp_path / f"{module}_twice.py"
+    path.write_text(
+        "from chariots_core.app import App\napp = App('x', [], worker_pool='nobodys')\n"
+    )
+    with pytest.raises(BackendNotInstalled, match="nobodys") as caught:
+        load_app(f"{path.stem}:app")
+
+    (note,) = caught.value.__notes__
+    assert [f'File "{path}", line 2, in <module>'] == [
+        line.strip() for line in note.splitlines() if "File" in line
+    ]
 
 
 def test_an_empty_spec_is_an_error() -> None:

@@ -145,3 +145,39 @@ def test_outside_the_main_thread(count: int) -> None:
     thread.join()
 
     assert [(True, count == 2)] == seen
+
+
+@pytest.mark.parametrize(
+    ("grace", "words"),
+    [
+        (None, "finishing job a1; Ctrl-C again ends it now\n"),
+        (2.5, "finishing job a1 for at most 2.5 s; Ctrl-C again ends it now\n"),
+    ],
+)
+def test_who_signals_is_told(
+    grace: float | None, words: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    46: after a signal it is said what is being finished, from the handler itself.
+    """
+    with StopSignals(grace=grace) as signals:
+        signals.on_request = lambda: signals.say_finishing("job a1")
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signals.requested
+
+    assert words == capfd.readouterr().err
+
+
+def test_a_parent_knows(capfd: pytest.CaptureFixture[str]) -> None:
+    """
+    46: a parent that asks is told nothing: whoever signals it hears of it there.
+    """
+    read, write = os.pipe()
+    signals = StopSignals(lifeline=read)
+    signals.on_request = lambda: signals.say_finishing("job a1")
+    os.write(write, ASK)
+
+    assert signals.requested
+    assert "" == capfd.readouterr().err
+    os.close(read)
+    os.close(write)

@@ -143,3 +143,23 @@ def test_ready_is_told_until_it_is_heard() -> None:
 
     assert EXIT_OK == Supervisor(slots_of(pids, obedient), signals=signals).run(hear)
     assert [1, 1, 1] == told
+
+
+def test_what_takes_long_is_told(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """
+    46: who waits for the end of others says so once; who need not wait says nothing.
+    """
+    monkeypatch.setattr("chariots_core.workers.supervisor._SAY_AFTER", 0.05)
+    signals = StopSignals(grace=0.5)
+    Supervisor(slots_of([], stubborn), signals=signals).run(signals.request)
+    assert (
+        "finishing what is under way for at most 0.5 s; Ctrl-C again ends it now\n"
+        == capfd.readouterr().err
+    )
+    monkeypatch.setattr("chariots_core.workers.supervisor._SAY_AFTER", 20.0)
+    signals = StopSignals()
+    Supervisor(slots_of([], obedient), signals=signals).run(signals.request)
+
+    assert "" == capfd.readouterr().err

@@ -216,3 +216,33 @@ def test_copy_of_the_child_answers_nothing(runner: JobRunner, jobs: Jobs) -> Non
     """
     assert "original" == jobs.value(runner, "fork_inside")
     assert 5 == jobs.value(runner, "echo", 5)
+
+
+def test_log_of_a_failure_is_bounded(
+    runner: JobRunner, jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    The log has where a job failed, and no more of a huge message than the record (21).
+    """
+    _, record = jobs.run(runner, "raise_base", "huge", max_attempts=2)
+
+    (told,) = caplog.messages
+    assert told.startswith(
+        f"job {record.id}: attempt 1 of 2 of pipeline 'raise_base' failed in node "
+        "'raise_base_node' (user_error): Traceback"
+    )
+    assert "in raise_base\n" in told
+    assert len(told) < 40_000
+
+
+def test_log_of_a_lost_child(
+    runner: JobRunner, jobs: Jobs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """
+    An attempt that could leave no traceback is logged with what is known (30).
+    """
+    _, record = jobs.run(runner, "leave", 3)
+
+    (told,) = caplog.messages
+    assert f"job {record.id}: attempt 1 of 1 of pipeline 'leave' failed (worker_lost)" in told
+    assert "ChildExited" in told
