@@ -1,6 +1,7 @@
 # Everything a developer needs, with Python 3.11 or newer, pip and make.
 #
 #   make demo       train iris models on a worker, load them, predict over HTTP
+#                   (BACKEND=rq: the same over RQ, on a Redis of its own)
 #   make test       every test, on real processes
 #   make test-fast  the tests that take no time and kill nothing
 #   make test-rq2   the tests of chariots-rq on the older RQ that it supports
@@ -52,6 +53,12 @@ $(RUN): $(PY) $(SOURCES)
 	@$(PIP) --no-build-isolation --editable . --editable 'plugins/chariots_ml[sklearn]'
 	@touch $@
 
+# Plugins of backends are installed where the demo asks for one.
+PLUGIN_rq := $(VENV)/.ready-rq
+$(PLUGIN_rq): $(RUN) plugins/chariots_rq/pyproject.toml
+	@$(PIP) --no-build-isolation --editable '.[redis]' --editable plugins/chariots_rq
+	@touch $@
+
 $(DEV): $(PY) $(SOURCES)
 	@echo "setting up $(VENV) to develop Chariots"
 	@$(PIP) hatchling
@@ -64,7 +71,7 @@ $(BENCH): $(DEV)
 	@$(PIP) --no-build-isolation --editable '.[dev,bench]'
 	@touch $@
 
-demo: $(RUN)
+demo: $(RUN) $(PLUGIN_$(BACKEND))
 	@CHARIOTS_WORKER_POOL=$(BACKEND) $(PY) examples/iris/demo.py
 
 # Tests that measure time or load come last, alone; there may be none (exit code 5).

@@ -117,6 +117,7 @@ predict_iris = Pipeline(
 app = PipelinesServer(
     [train_iris, predict_iris],
     op_store_client=TestOpStoreClient(os.environ.get("IRIS_OP_STORE", ".chariots/op_store")),
-    worker_pool=os.environ.get("CHARIOTS_WORKER_POOL", "local"),
+    # What the environment says of workers holds, if it says something.
+    worker_pool=None if os.environ.get("CHARIOTS_WORKER_POOL") else "local",
     import_name="iris",
 )

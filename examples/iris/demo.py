@@ -2,13 +2,16 @@
 The main job from end to end, on real processes: serve, train on a worker, load, predict.
 
 Starts ``chariots serve`` with a worker beside it in a folder of its own, calls
-it over HTTP, stops it, and checks that nothing is left running.
+it over HTTP, stops it, and checks that nothing is left running. A backend that
+needs a Redis gets one of the demo's own.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,6 +33,7 @@ from chariots_core.jobs import Progress as JobProgress
 HERE = Path(__file__).parent
 DEADLINE = 60.0
 INTERRUPTED = 130
+NEED_REDIS = ("rq",)
 FLOWERS = {
     "short and broad": [5.1, 3.5, 1.4, 0.2],
     "in between": [5.9, 2.8, 4.3, 1.3],
@@ -46,7 +50,8 @@ def main() -> int:
     console.rule("[bold]Chariots: iris, trained on a worker and served over HTTP")
     with (
         tempfile.TemporaryDirectory(prefix="chariots-demo-") as folder,
-        served(Path(folder)) as (url, server),
+        worker_pool(backend, Path(folder)) as pool,
+        served(Path(folder), pool) as (url, server),
         PipelinesClient(url) as client,
     ):
         started = len([server.pid, *descendants(server.pid)])
@@ -127,7 +132,35 @@ def progress_line() -> Iterator[Callable[[JobProgress], None]]:
 
 
 @contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def worker_pool(backend: str, folder: Path) -> Iterator[str]:
+    """
+    What ``CHARIOTS_WORKER_POOL`` says to the server: the backend, with a Redis where it needs one.
+    """
+    if backend not in NEED_REDIS:
+        yield backend
+        return
+    program = shutil.which("redis-server")
+    if program is None:
+        raise SystemExit(
+            f"backend {backend!r} needs Redis: install redis-server, or run `make demo` without BACKEND"
+        )
+    port = free_port()
+    command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    redis = subprocess.Popen(
+        [*command, "--appendonly", "yes", "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        wait_until(lambda: is_open(port), "the start of Redis")
+        step("redis", f"a server of the demo's own on port {port}, process {redis.pid}")
+        yield json.dumps({"backend": backend, "url": f"redis://127.0.0.1:{port}/0"})
+    finally:
+        end(redis)
+
+
+@contextlib.contextmanager
+def served(folder: Path, pool: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     """
     The app behind ``chariots serve`` with one worker, ready for requests.
     """
@@ -139,7 +172,7 @@ def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process = subprocess.Popen(
             [*command, "--port", str(port), "--processes", "2", "--job-workers", "1"],
             cwd=folder,
-            env=environment(folder),
+            env=environment(folder, pool),
             stdout=output,
             stderr=output,
             # Ctrl-C is for the demo, which stops the server in its own way.
@@ -155,21 +188,22 @@ def served(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         end(process)
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, pool: str) -> dict[str, str]:
     """
     The caller's environment without his own stores and settings: the demo keeps to *folder*.
     """
-    own = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("CHARIOTS_") or name == "CHARIOTS_WORKER_POOL"
+    own = {name: value for name, value in os.environ.items() if not name.startswith("CHARIOTS_")}
+    return {
+        **own,
+        "CHARIOTS_WORKER_POOL": pool,
+        "PYTHONPATH": str(HERE),
+        "IRIS_OP_STORE": str(folder / "ops"),
     }
-    return {**own, "PYTHONPATH": str(HERE), "IRIS_OP_STORE": str(folder / "ops")}
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
     """
-    Stop the server; kill it if that takes too long, or is interrupted. Its processes end with it.
+    Stop a server; kill it if that takes too long, or is interrupted. Its processes end with it.
     """
     process.send_signal(signal.SIGTERM)
     try:
@@ -212,6 +246,15 @@ def is_alive(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def is_open(port: int) -> bool:
+    """
+    Whether something listens on a port of this machine.
+    """
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1.0):
+        return True
+    return False
 
 
 def free_port() -> int:

@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from tests.conftest import missing_service
+from tests.redis_servers import redis_program
 from tests.support import wait_until
 
 DEMO = Path(__file__).parents[2] / "examples" / "iris" / "demo.py"
@@ -20,11 +22,14 @@ DEMO = Path(__file__).parents[2] / "examples" / "iris" / "demo.py"
 
 @pytest.mark.slow
 @pytest.mark.timeout(180)
-def test_demo(tmp_path: Path) -> None:
+@pytest.mark.parametrize("backend", ["local", "rq"])
+def test_demo(tmp_path: Path, backend: str) -> None:
     """
     The demo trains on a worker, predicts over HTTP, leaves no process behind, and keeps to
     stores of its own, whatever the caller's environment names.
     """
+    if backend == "rq" and redis_program() is None:
+        missing_service("a redis-server")
     mark = f"demo-test-{os.getpid()}"
     done = subprocess.run(
         [sys.executable, str(DEMO)],
@@ -32,6 +37,7 @@ def test_demo(tmp_path: Path) -> None:
         env={
             **os.environ,
             "DEMO_TEST_MARK": mark,
+            "CHARIOTS_WORKER_POOL": backend,
             "CHARIOTS_JOB_STORE": f"sqlite:///{tmp_path}/jobs.db",
             "CHARIOTS_OP_STORE": f"sqlite:///{tmp_path}/ops.db",
             "CHARIOTS_OP_STORE_FILES": f"{tmp_path}/files",
@@ -43,6 +49,7 @@ def test_demo(tmp_path: Path) -> None:
     )
 
     assert 0 == done.returncode, done.stdout + done.stderr
+    assert f"backend {backend}" in done.stdout
     for words in ("decided by the pipeline", "setosa", "virginica", "nothing is left running"):
         assert words in done.stdout
     assert [] == [p for p in psutil.process_iter() if _has_mark(p, mark)]
