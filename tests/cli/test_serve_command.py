@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 import re
+import signal
 from contextlib import suppress
 
 import pytest
 
+from chariots_core.app import App
 from tests.cli.conftest import Project, ended
 from tests.support import wait_until
 
@@ -71,3 +73,30 @@ def test_wrong_input(project: Project, arguments: list[str], words: list[str]) -
     ).stderr
 
     assert [] == [word for word in words if word not in told]
+
+
+def test_interrupt_twice_while_a_job_runs(project: Project, app: App) -> None:
+    """
+    48: Ctrl-C says that something is finished first; a second one ends it: exit code 3, the
+    job's id.
+    """
+    server = project.start("serve", "project:app", "-p", "0", "-w", "1", "--processes", "1")
+    try:
+        wait_until(
+            lambda: server.poll() is not None or "serving" in project.log, 30, lambda: project.log
+        )
+        assert app.pool is not None
+        job_id = app.pool.execute_pipeline_async("hold", "1")
+        wait_until((project.folder / "started").exists, message=lambda: project.log)
+        told = "finishing what is under way for at most 30 s; Ctrl-C again ends it now\n"
+        server.send_signal(signal.SIGINT)
+        wait_until(lambda: told in project.log, message=lambda: project.log)
+        server.send_signal(signal.SIGINT)
+
+        assert 3 == ended(server, timeout=20)
+    finally:
+        with suppress(ProcessLookupError):
+            server.kill()
+        server.wait()
+    assert f"left unfinished: job {job_id}\n" in project.log
+    assert 1 == project.log.count("finishing")

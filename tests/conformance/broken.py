@@ -8,6 +8,7 @@ configuration says.
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -21,8 +22,11 @@ from chariots_core.testing.conformance import WorkerPoolConformance
 from chariots_core.testing.conformance.apps import KitApp
 from chariots_core.testing.conformance.config import KitConfig
 from chariots_core.testing.conformance.harness import Deployment
+from chariots_core.testing.conformance.remote import Remote
+from chariots_core.testing.conformance.remote import main as serve_test
 from chariots_core.testing.conformance.store_proxy import StoreProxy
 from chariots_core.workers.contracts import JobInput, JobOutput
+from chariots_core.workers.handle import WorkerProcess
 
 
 class WithoutFencing(StoreProxy):
@@ -116,11 +120,15 @@ class BrokenApp(KitApp):
         broken = STORES.get(self.fault)
         if broken is not None:
             self._break_store(broken)
+        if self.fault == "ready at once":
+            self._break_spawn()
 
     def execute_job(self, job: JobInput) -> JobOutput:
         if self.fault == "orphans":
             # Takes back the child's wish to die with its parent.
             ctypes.CDLL(None).prctl(1, 0)
+        if self.fault == "shared seed":
+            sys.modules["numpy.random"].seed(7)
         try:
             output = super().execute_job(job)
         except NotJSONError:
@@ -139,11 +147,25 @@ class BrokenApp(KitApp):
 
         pool.create_job_store = create_job_store  # type: ignore[method-assign]
 
+    def _break_spawn(self) -> None:
+        pool, spawn = self.workers, self.workers.spawn_worker
+
+        def spawn_worker(**options: Any) -> WorkerProcess:
+            worker = spawn(**options)
+            worker.wait_ready = lambda timeout=0.0: worker  # type: ignore[method-assign]
+            return worker
+
+        pool.spawn_worker = spawn_worker  # type: ignore[method-assign]
+
 
 class BrokenDeployment(Deployment):
     """
     Every process, the test's own included, has the fault.
     """
+
+    def remote(self, **changes: Any) -> Remote:
+        argv = [sys.executable, "-m", __name__]
+        return self.process("remote", argv, kind=Remote, pipes=True, **changes)
 
     def build_app(self) -> BrokenApp:
         return BrokenApp(self.config)
@@ -196,3 +218,7 @@ def __getattr__(name: str) -> Any:
     made = BrokenApp(KitConfig.from_environment())
     globals()[name] = made
     return made
+
+
+if __name__ == "__main__":
+    serve_test(BrokenApp)

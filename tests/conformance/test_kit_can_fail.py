@@ -24,6 +24,8 @@ CAUGHT = (
     ("late queued", "test_19_a_quick_job_never_reads_as_queued_after_done"),
     ("done before result", "test_20_done_comes_with_its_result"),
     ("swallowed result", "test_23_a_result_that_is_not_json_fails_the_job"),
+    ("ready at once", "test_61_a_spawned_worker_is_ready_when_it_says_so"),
+    ("shared seed", "test_63_fresh_jobs_share_nothing"),
     ("published by the attempt", "test_68_a_kill_before_the_publication_only_delays_it"),
 )
 

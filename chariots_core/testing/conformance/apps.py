@@ -4,6 +4,8 @@ The kit's app: one pipeline for each op, built as a configuration says.
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -53,6 +55,9 @@ class KitApp(App):
     """
 
     def __init__(self, config: KitConfig) -> None:
+        for name in config.imports:
+            with suppress(ImportError):
+                import_module(name)
         super().__init__(
             config.name,
             pipelines(config),

@@ -42,6 +42,7 @@ class KitConfig:
         op_store: the folder of the op store.
         lease: seconds for which a running job is believed alive without news.
         without: pipelines that this process does not know: an older deployment.
+        imports: modules that this process imports before its app, where they are installed.
         trap: where this process is to be killed or stopped.
         extra: for the reader of a module other than the kit's own.
     """
@@ -51,6 +52,7 @@ class KitConfig:
     op_store: str
     lease: float = 1.0
     without: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
     trap: Trap | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
 
@@ -67,7 +69,8 @@ class KitConfig:
         """
         data = json.loads(text)
         trap = Trap(**data.pop("trap")) if data["trap"] else data.pop("trap")
-        return cls(**data | {"without": tuple(data["without"]), "trap": trap})
+        names = {name: tuple(data[name]) for name in ("without", "imports")}
+        return cls(**data | names | {"trap": trap})
 
     @classmethod
     def from_environment(cls) -> KitConfig:

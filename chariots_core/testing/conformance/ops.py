@@ -294,12 +294,24 @@ class Probe(BaseOp):
             "environment": os.environ.get("CHARIOTS_KIT_TRACE"),
             "folder": str(Path.cwd()),
             "globals": list(LEFT_BEHIND),
-            "random": random.random(),
+            "drawn": _draw(),
         }
         os.environ["CHARIOTS_KIT_TRACE"] = mark
         os.chdir("/")
         LEFT_BEHIND.append(mark)
         return found
+
+
+def _draw() -> dict[str, float]:
+    """
+    A number from each generator whose state the process may have got by a fork.
+
+    Python's own begins anew after a fork whatever a backend does; numpy's does not.
+    """
+    drawn = {"random": random.random()}
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        drawn["numpy.random"] = float(numpy_random.random())
+    return drawn
 
 
 def _recorded(value: Mapping[str, Any]) -> int:

@@ -135,14 +135,18 @@ class Recovery(KitFixtures):
         web = deployment.web()
         worker().wait_ready()
 
-        job_id = web.submit("echo", "orphan")
+        job_id = web.submit("write", deployment.task())
         web.kill_tree()
 
         with pytest.raises(httpx.TransportError):
             web.get("/livez")
-        assert "orphan" == deployment.done(job_id)
+        # It cannot have ended before the server did.
+        assert not deployment.fetch(job_id).status.is_final
+        deployment.gate().open()
+        executing = deployment.started()
+        assert executing == deployment.done(job_id)
         body = deployment.web().get(f"/api/v1/jobs/{job_id}").json()
-        assert ("done", 1) == (body["status"], body["attempt"])
+        assert ("done", 1, executing) == (body["status"], body["attempt"], body["output"])
 
     def test_69_a_worker_settles_what_nobody_looks_up(
         self, deployment: Deployment, worker: Callable[..., Workers]

@@ -154,9 +154,12 @@ def _plain(_: type, __: Any, value: Any) -> Any:
     return getattr(value, "value", value)
 
 
-def main() -> None:
+def main(build: Callable[[KitConfig], KitApp] | None = None) -> None:
     """
     Serve the test that started this process.
+
+    Args:
+        build: makes the app; by default the kit's own.
     """
     from chariots_core.testing.conformance.apps import build_app
 
@@ -167,7 +170,7 @@ def main() -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    serve(Desk(build_app(KitConfig.from_environment())), sys.stdin, answer)
+    serve(Desk((build or build_app)(KitConfig.from_environment())), sys.stdin, answer)
 
 
 if __name__ == "__main__":
