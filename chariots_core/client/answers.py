@@ -154,11 +154,26 @@ def raise_problem(reply: Reply, body: Any) -> NoReturn:
     """
     if not isinstance(body, dict) or "status" not in body:
         raise _unexpected(reply, "is not a problem document")
-    slug = str(body.get("type", "")).rpartition("/")[2]
+    slug = _slug(body)
     detail = str(body.get("detail") or body.get("title") or f"status {reply.status}")
     error = _typed(str(body.get("code") or slug), slug, detail, body, reply)
     error.add_note(f"answered by {reply.url} (request {body.get('instance', 'without id')})")
     raise error
+
+
+def problem_name(reply: Reply) -> str | None:
+    """
+    The short name of the problem that *reply* is, if it is one.
+    """
+    try:
+        body = decode(reply.content)
+    except errors.NotJSONError:
+        return None
+    return _slug(body) if isinstance(body, dict) else None
+
+
+def _slug(body: Mapping[str, Any]) -> str:
+    return str(body.get("type", "")).rpartition("/")[2]
 
 
 def _typed(

@@ -66,7 +66,8 @@ class AbstractPipelinesClient(ABC):
                 of one key make one job. A call that asks for a worker gets one
                 by itself, so that it can be sent again when its answer is lost.
                 Keys are for jobs: a call that the app or the pipeline keeps in
-                the request runs as often as it is sent.
+                the request has none. It runs once for each time that it is
+                called, and its lost answer is an error.
 
         Returns:
             The result; or, from a worker, the job as it was written: ``queued``.
@@ -77,6 +78,8 @@ class AbstractPipelinesClient(ABC):
             VersionError: the loaded versions were never validated together.
             BackendNotConfigured: a worker is asked for, and the app has none.
             SubmissionUnknown: a job was written, and its queue did not answer in time.
+            ServerUnreachable: no answer came; its ``sent`` says whether the call
+                may have run all the same.
         """
         request = calls.run(
             pipeline,

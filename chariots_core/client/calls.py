@@ -33,8 +33,9 @@ def run(
     idempotency_key: str | None = None,
 ) -> Request:
     """
-    Run a pipeline. Repeatable where a worker is asked for: the job's creation
-    goes by a key, so that a second request finds the first one's job.
+    Run a pipeline. Repeatable where a worker may take it under a key: a second
+    request finds the first one's job. Where the app or the pipeline keeps the
+    call in the request, the server refuses to run the second one.
     """
     options = {
         "input": pipeline_input,
@@ -49,7 +50,7 @@ def run(
         path=_pipeline_path(pipeline, "/runs"),
         body=encode({name: value for name, value in options.items() if value is not None}),
         headers={"Idempotency-Key": key} if key else {},
-        repeatable=key is not None,
+        repeatable=key is not None and use_worker is not False,
     )
 
 

@@ -30,7 +30,8 @@ class Request:
         path: with its query, from the server's root; starts with ``/``.
         body: a JSON document, or ``None``.
         headers: further header fields.
-        repeatable: whether sending it twice does no more than sending it once.
+        repeatable: whether sending it twice does no more than sending it once,
+            where the second one says that it is a repeat.
         timeout: seconds to wait for the answer, where not the client's own.
     """
 
