@@ -113,7 +113,9 @@ class AsyncPipelinesClient:
         job_id, pipeline = job_and_pipeline(job, pipeline)
         watch = Watch(job_id, timeout, on_progress)
         while True:
-            response = await self.fetch_job(job_id, pipeline)
+            with watch.looking():
+                reply = await self.send(calls.job(job_id, timeout=watch.left))
+                response = read_job(reply, pipeline)
             pause = watch.next_pause(response)
             if pause is None:
                 return response

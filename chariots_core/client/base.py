@@ -121,20 +121,24 @@ class AbstractPipelinesClient(ABC):
         Args:
             job: its id, or an answer that names it. One that is done already is
                 given back as it is.
-            timeout: seconds to wait; unset waits for ever.
+            timeout: seconds to wait, for the server too; unset waits for ever.
+                A last look, as they end, may take a quarter of a second more.
             pipeline: what was called; by default what *job* was made with.
             on_progress: called with each new `Progress` of the job.
 
         Raises:
             ExecutionError: the job has failed.
-            WaitTimeout: it did not finish in time.
+            WaitTimeout: it did not finish in time, or the server did not say so.
+            ServerUnreachable: the server gave no answer, and there was time left.
         """
         if isinstance(job, PipelineResponse) and job.job_id is None:
             return job
         job_id, pipeline = job_and_pipeline(job, pipeline)
         watch = Watch(job_id, timeout, on_progress)
         while True:
-            response = self.fetch_job(job_id, pipeline)
+            with watch.looking():
+                reply = self.send(calls.job(job_id, timeout=watch.left))
+                response = read_job(reply, pipeline)
             pause = watch.next_pause(response)
             if pause is None:
                 return response

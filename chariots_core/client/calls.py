@@ -91,7 +91,7 @@ def readiness() -> Request:
 
 def job(job_id: str, *, timeout: float | None = None) -> Request:
     """
-    Ask for a job.
+    Ask for a job; within *timeout* seconds, repeats included.
 
     Raises:
         JobNotFound: *job_id* has not the form of a job's id.

@@ -10,6 +10,8 @@ pipeline in the request, refuses it then instead of running it twice.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
@@ -26,6 +28,9 @@ REPEAT: Final = "Chariots-Repeat"
 Outcome: TypeAlias = Reply | ServerUnreachable
 
 _LATER: Final = frozenset({429, 502, 503, 504})
+
+#: Seconds that an answer gets where a request is sent as its time ends.
+_LAST_CHANCE: Final = 0.25
 
 
 @attrs.frozen(kw_only=True)
@@ -56,38 +61,48 @@ class Sending:
     """
     One request on its way, with its repeats: is told the outcome of each time
     that it was sent, and says whether it is sent again.
+
+    Where the request has a time-out, it holds for all of that together.
     """
 
     _request: Request
     _policy: RetryPolicy
     _delays: Iterator[float] = attrs.field(init=False)
+    _ends: float = attrs.field(init=False)
     #: the newest outcome that leaves open whether the request was carried out
     _open: Outcome | None = attrs.field(default=None, init=False)
 
     def __attrs_post_init__(self) -> None:
         self._delays = self._policy.delays()
+        timeout = self._request.timeout
+        self._ends = math.inf if timeout is None else time.monotonic() + timeout
 
     @property
     def request(self) -> Request:
         """
         The request as it is to be sent now.
         """
-        if self._open is None:
-            return self._request
-        return attrs.evolve(self._request, headers={**self._request.headers, REPEAT: "true"})
+        request = self._request
+        if self._open is not None:
+            request = attrs.evolve(request, headers={**request.headers, REPEAT: "true"})
+        if request.timeout is not None:
+            request = attrs.evolve(request, timeout=max(self._left(), _LAST_CHANCE))
+        return request
 
     def pause_after(self, outcome: Outcome) -> float | None:
         """
         Seconds to wait before the request is sent again, or ``None`` if it is not.
         """
-        pause = next(self._delays, None) if _may_repeat(self._request, outcome) else None
+        if not _may_repeat(self._request, outcome) or self._left() <= 0:
+            return None
+        pause = next(self._delays, None)
         if pause is None:
             return None
-        if isinstance(outcome, ServerUnreachable):
-            self._open = outcome if outcome.sent else self._open
-            return pause
-        self._open = outcome
-        return min(max(pause, _asked_for(outcome)), self._policy.max_delay)
+        if isinstance(outcome, Reply):
+            pause = min(max(pause, _asked_for(outcome)), self._policy.max_delay)
+        if isinstance(outcome, Reply) or outcome.sent:
+            self._open = outcome
+        return min(pause, self._left())
 
     def result(self, outcome: Outcome) -> Reply:
         """
@@ -102,6 +117,9 @@ class Sending:
         if isinstance(outcome, Reply):
             return outcome
         raise outcome
+
+    def _left(self) -> float:
+        return max(self._ends - time.monotonic(), 0.0)
 
 
 def _may_repeat(request: Request, outcome: Outcome) -> bool:
