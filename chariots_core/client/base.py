@@ -24,8 +24,9 @@ class AbstractPipelinesClient(ABC):
     Calls pipelines of a server, and follows their jobs.
 
     Pipelines are given as objects or by name. What the server reports as an
-    error is raised as the same class of `chariots_core.errors`; what goes wrong
-    on the way there is a `ClientError` that names the address.
+    error is raised as the same class of `chariots_core.errors`; a request that
+    it refuses, a fault of its own, and what goes wrong on the way there is a
+    `ClientError`.
     """
 
     @abstractmethod

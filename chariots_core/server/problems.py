@@ -199,6 +199,9 @@ _ATTRIBUTES: Final = (
     "backend",
     "capability",
     "retry_after",
+    "path",
+    "reason",
+    "problems",
 )
 
 
