@@ -26,13 +26,26 @@ EXIT_UNREACHABLE: Final = 3
 
 _WRONG: Final = (
     errors.ConfigurationError,
-    errors.GraphError,
     errors.JobNotFound,
     errors.NotJSONError,
     errors.PayloadTooLarge,
-    errors.PipelineNotFound,
+    errors.PipelineError,
     errors.UnsupportedCapability,
 )
+_FAILED: Final = (errors.ExecutionError, errors.NodeOutputError)
+
+#: Exit codes of a client's errors by their own codes: their classes take long to import.
+_OF_CLIENTS: Final = {"request-rejected": EXIT_WRONG, "server-fault": EXIT_FAILED}
+
+
+def _exit_code(error: errors.ChariotsError) -> int:
+    if isinstance(error, _FAILED):
+        return EXIT_FAILED
+    if isinstance(error, _WRONG):
+        return EXIT_WRONG
+    if isinstance(error, errors.BackendUnavailable | errors.ClientError):
+        return _OF_CLIENTS.get(error.code, EXIT_UNREACHABLE)
+    return EXIT_FAILED
 
 
 class CommandError(click.ClickException):
@@ -47,11 +60,10 @@ class CommandError(click.ClickException):
         """
         The kind with the exit code that tells of *error*.
         """
-        if isinstance(error, _WRONG) or getattr(error, "slug", None):
-            return WrongInput(error.message)
-        if isinstance(error, errors.BackendUnavailable | errors.ClientError):
-            return OutOfReach(error.message)
-        return cls(error.message)
+        kinds: dict[int, type[CommandError]] = {
+            kind.exit_code: kind for kind in (CommandError, WrongInput, OutOfReach)
+        }
+        return kinds[_exit_code(error)](error.message)
 
 
 class WrongInput(CommandError):
