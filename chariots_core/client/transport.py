@@ -254,7 +254,8 @@ def _named_errors(url: str) -> Iterator[None]:
         ) from error
     except httpx.TimeoutException as error:
         raise ServerTimeout(
-            f"{url} did not answer in time; a longer `timeout`, or `use_worker=True`, may help",
+            f"{url} did not answer in time: give it more with `timeouts=Timeouts(answer=...)` "
+            "of the client, or ask for a worker with `use_worker=True` where a run takes long",
             url=url,
             sent=True,
         ) from error

@@ -111,13 +111,14 @@ async def test_nobody_there_for_coroutines() -> None:
 
 def test_no_answer_in_time() -> None:
     """
-    A server that takes the connection and says nothing is a ServerTimeout, a TimeoutError.
+    A server that takes the connection and says nothing is a ServerTimeout, a TimeoutError,
+    which names the option that helps.
     """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         client = PipelinesClient(
             f"http://127.0.0.1:{silent.getsockname()[1]}", timeouts=Timeouts(answer=0.1)
         )
-        with pytest.raises(ServerTimeout) as caught:
+        with pytest.raises(ServerTimeout, match=r"timeouts=Timeouts\(answer=") as caught:
             client.call_pipeline("echo", 1)
 
     assert isinstance(caught.value, TimeoutError)
