@@ -63,8 +63,8 @@ class AbstractPipelinesClient(ABC):
             timeout: seconds that one attempt on a worker may take.
             priority: on a worker, higher first.
             max_attempts: how many times a worker may start it in all.
-            idempotency_key: a name of the caller's own for this call: two calls
-                of one key make one job. A call that asks for a worker gets one
+            idempotency_key: a name of the caller's own for this call, of 1 to 255
+                visible ASCII characters: two calls of one key make one job. A call that asks for a worker gets one
                 by itself, so that it can be sent again when its answer is lost.
                 Keys are for jobs: a call that the app or the pipeline keeps in
                 the request has none. It runs once for each time that it is
@@ -79,6 +79,8 @@ class AbstractPipelinesClient(ABC):
             VersionError: the loaded versions were never validated together.
             BackendNotConfigured: a worker is asked for, and the app has none.
             SubmissionUnknown: a job was written, and its queue did not answer in time.
+            IdempotencyMismatch: the key belongs to a call that was another one.
+            IdempotencyKeyInvalid: the key cannot be sent; nothing was.
             ServerUnreachable: no answer came; its ``sent`` says whether the call
                 may have run all the same.
         """

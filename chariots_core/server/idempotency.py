@@ -5,18 +5,20 @@ request that may have arrived before, and is not to be carried out twice.
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from flask import Request
 
+from chariots_core.errors import IdempotencyKeyInvalid
+from chariots_core.jobs.record import check_idempotency_key
 from chariots_core.server.problems import invalid, not_repeatable
 
 HEADER: Final = "Idempotency-Key"
 REPEAT: Final = "Chariots-Repeat"
 
+# the names that WSGI has for them: a look into the headers costs more
+_KEY: Final = f"HTTP_{HEADER}".upper().replace("-", "_")
 _MARK: Final = f"HTTP_{REPEAT}".upper().replace("-", "_")
-_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 
 def read_key(request: Request) -> str | None:
@@ -26,10 +28,13 @@ def read_key(request: Request) -> str | None:
     Raises:
         RequestProblem: it is not 1 to 255 visible ASCII characters.
     """
-    key = request.headers.get(HEADER)
-    if key is None or _KEY.fullmatch(key):
-        return key
-    raise invalid("", f"{HEADER} cannot be used: give 1 to 255 visible ASCII characters")
+    key = request.environ.get(_KEY)
+    if key is None:
+        return None
+    try:
+        return check_idempotency_key(key)
+    except IdempotencyKeyInvalid as error:
+        raise invalid("", error.message) from error
 
 
 def refuse_repeat(request: Request, why: str) -> None:

@@ -89,6 +89,8 @@ class PipelineViews:
         self._app.pipeline(name)
         body = read_body(request, RUN, self._limit)
         value = read_value(body.input)
+        # a bad key is refused wherever the call runs
+        read_key(request)
         preferred = self._prefers_job(request, body)
         decision = self._app.decide(name, True if preferred else body.use_worker)
         if decision.use_worker:

@@ -94,6 +94,7 @@ def test_what_a_server_reports_is_most_of_the_tree() -> None:
         "ClientError",
         "ConfigurationError",
         "DuplicatePipelineError",
+        "IdempotencyKeyInvalid",
         "InvalidTransition",
         "JobError",
         "StaleAttempt",
