@@ -26,6 +26,7 @@ Every error that Chariots raises, in one tree.
     │   ├── InvalidTransition       a status change that the table forbids
     │   ├── StaleAttempt            the attempt is no longer the job's own
     │   ├── IdempotencyMismatch     one key, two different requests
+    │   ├── IdempotencyKeyInvalid   a key that no header can carry (a ValueError)
     │   ├── WaitTimeout             a job did not finish in time (a TimeoutError)
     │   └── UnsupportedCapability   the backend does not do that
     ├── BackendUnavailable          broker or store did not answer
@@ -314,6 +315,14 @@ class IdempotencyMismatch(JobError):
     """
 
     code = "idempotency-mismatch"
+
+
+class IdempotencyKeyInvalid(JobError, ValueError):
+    """
+    An idempotency key that a header cannot carry.
+    """
+
+    code = "idempotency-key-invalid"
 
 
 class WaitTimeout(JobError, TimeoutError):

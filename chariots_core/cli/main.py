@@ -28,13 +28,26 @@ EXIT_UNREACHABLE: Final = 3
 
 _WRONG: Final = (
     errors.ConfigurationError,
-    errors.GraphError,
     errors.JobNotFound,
     errors.NotJSONError,
     errors.PayloadTooLarge,
-    errors.PipelineNotFound,
+    errors.PipelineError,
     errors.UnsupportedCapability,
 )
+_FAILED: Final = (errors.ExecutionError, errors.NodeOutputError)
+
+#: Exit codes of a client's errors by their own codes: their classes take long to import.
+_OF_CLIENTS: Final = {"request-rejected": EXIT_WRONG, "server-fault": EXIT_FAILED}
+
+
+def _exit_code(error: errors.ChariotsError) -> int:
+    if isinstance(error, _FAILED):
+        return EXIT_FAILED
+    if isinstance(error, _WRONG):
+        return EXIT_WRONG
+    if isinstance(error, errors.BackendUnavailable | errors.ClientError):
+        return _OF_CLIENTS.get(error.code, EXIT_UNREACHABLE)
+    return EXIT_FAILED
 
 
 class CommandError(click.ClickException):
@@ -51,11 +64,10 @@ class CommandError(click.ClickException):
         The kind with the exit code that tells of *error*.
         """
         text = "\n".join([_sentence(error), *getattr(error, "__notes__", ())])
-        if isinstance(error, _WRONG) or getattr(error, "slug", None):
-            return WrongInput(text)
-        if isinstance(error, errors.BackendUnavailable | errors.ClientError):
-            return OutOfReach(text)
-        return cls(text)
+        kinds: dict[int, type[CommandError]] = {
+            kind.exit_code: kind for kind in (CommandError, WrongInput, OutOfReach)
+        }
+        return kinds[_exit_code(error)](text)
 
 
 def _sentence(error: errors.ChariotsError) -> str:

@@ -6,6 +6,7 @@ from chariots_core.client.aio import AsyncPipelinesClient
 from chariots_core.client.base import AbstractPipelinesClient
 from chariots_core.client.errors import (
     RequestRejected,
+    ServerFault,
     ServerTimeout,
     ServerUnreachable,
     UnexpectedAnswer,
@@ -25,6 +26,7 @@ __all__ = [
     "Request",
     "RequestRejected",
     "RetryPolicy",
+    "ServerFault",
     "ServerTimeout",
     "ServerUnreachable",
     "Timeouts",

@@ -14,7 +14,7 @@ from chariots_core.client.answers import read_job, read_object, read_readiness, 
 from chariots_core.client.base import job_and_pipeline, versions_of
 from chariots_core.client.errors import ServerUnreachable
 from chariots_core.client.response import NamedPipeline, PipelineResponse
-from chariots_core.client.retries import RetryPolicy, pause_before_retry
+from chariots_core.client.retries import Outcome, RetryPolicy, Sending
 from chariots_core.client.transport import (
     AsyncHTTPTransport,
     AsyncTransport,
@@ -50,18 +50,15 @@ class AsyncPipelinesClient:
         """
         Carry one request to the server, with what retries are safe.
         """
-        delays = self._retries.delays()
+        sending = Sending(request, self._retries)
         while True:
-            outcome = await self._try(request)
-            pause = pause_before_retry(self._retries, delays, request, outcome)
-            if pause is not None:
-                await asyncio.sleep(pause)
-            elif isinstance(outcome, ServerUnreachable):
-                raise outcome
-            else:
-                return outcome
+            outcome = await self._try(sending.request)
+            pause = sending.pause_after(outcome)
+            if pause is None:
+                return sending.result(outcome)
+            await asyncio.sleep(pause)
 
-    async def _try(self, request: Request) -> Reply | ServerUnreachable:
+    async def _try(self, request: Request) -> Outcome:
         try:
             return await self._transport.send(request)
         except ServerUnreachable as error:
@@ -116,7 +113,9 @@ class AsyncPipelinesClient:
         job_id, pipeline = job_and_pipeline(job, pipeline)
         watch = Watch(job_id, timeout, on_progress)
         while True:
-            response = await self.fetch_job(job_id, pipeline)
+            with watch.looking():
+                reply = await self.send(calls.job(job_id, timeout=watch.left))
+                response = read_job(reply, pipeline)
             pause = watch.next_pause(response)
             if pause is None:
                 return response

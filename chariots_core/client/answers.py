@@ -4,12 +4,13 @@ Answers of a server, read: values where it did what was asked, typed errors wher
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import inspect
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Final, NoReturn
 
 from chariots_core import errors
-from chariots_core.client.errors import RequestRejected, UnexpectedAnswer
+from chariots_core.client.errors import RequestRejected, ServerFault, UnexpectedAnswer
 from chariots_core.client.response import NamedPipeline, PipelineResponse
 from chariots_core.client.transport import Reply
 from chariots_core.jobs.record import JobError, Progress
@@ -154,11 +155,26 @@ def raise_problem(reply: Reply, body: Any) -> NoReturn:
     """
     if not isinstance(body, dict) or "status" not in body:
         raise _unexpected(reply, "is not a problem document")
-    slug = str(body.get("type", "")).rpartition("/")[2]
+    slug = _slug(body)
     detail = str(body.get("detail") or body.get("title") or f"status {reply.status}")
     error = _typed(str(body.get("code") or slug), slug, detail, body, reply)
     error.add_note(f"answered by {reply.url} (request {body.get('instance', 'without id')})")
     raise error
+
+
+def problem_name(reply: Reply) -> str | None:
+    """
+    The short name of the problem that *reply* is, if it is one.
+    """
+    try:
+        body = decode(reply.content)
+    except errors.NotJSONError:
+        return None
+    return _slug(body) if isinstance(body, dict) else None
+
+
+def _slug(body: Mapping[str, Any]) -> str:
+    return str(body.get("type", "")).rpartition("/")[2]
 
 
 def _typed(
@@ -166,50 +182,36 @@ def _typed(
 ) -> errors.ChariotsError:
     known = _CLASSES.get(code) or _CLASSES.get(slug)
     if known is not None:
-        found = {key: body[key] for key in _FACTS.get(known, ()) if body.get(key) is not None}
+        found = {name: body[name] for name in _facts_of(known) if body.get(name) is not None}
         # a proxy may use the same name, and give less
         with suppress(TypeError):
             return known(detail, **found)
+    if reply.status >= 500:
+        return ServerFault(detail, status=reply.status, slug=slug)
     return RequestRejected(detail, status=reply.status, slug=slug, errors=body.get("errors") or ())
 
 
-def _descendants(root: type[errors.ChariotsError]) -> Iterator[type[errors.ChariotsError]]:
-    yield root
-    for child in root.__subclasses__():
-        yield from _descendants(child)
+def _facts_of(kind: type[errors.ChariotsError]) -> list[str]:
+    """
+    The members of a problem that an error of that class is made with.
+    """
+    parameters = inspect.signature(kind.__init__).parameters.values()
+    return [each.name for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY]
 
 
-#: Which members of a problem are attributes of which error.
-_FACTS_BY_ROOT: Final[dict[type[errors.ChariotsError], tuple[str, ...]]] = {
-    errors.ExecutionError: ("exception_type", "node", "traceback", "job_id"),
-    errors.VersionError: ("blockers",),
-    errors.JobError: ("job_id",),
-    errors.UnsupportedCapability: ("backend", "capability", "job_id"),
-    errors.BackendUnavailable: ("job_id", "retry_after"),
-    errors.BackendError: ("backend",),
-}
+def _may_come_from_a_server(kind: object) -> bool:
+    return (
+        isinstance(kind, type)
+        and issubclass(kind, errors.ChariotsError)
+        and not issubclass(kind, errors.ClientError)
+        # its code says no more than that the server met a fault
+        and kind is not errors.ChariotsError
+    )
 
-_FACTS: Final = {
-    kind: facts
-    for root, facts in _FACTS_BY_ROOT.items()
-    for kind in _descendants(root)
-    if kind is root or kind not in _FACTS_BY_ROOT
-}
 
 #: The errors of a server that a client raises as they are, by their names on the wire.
-_CLASSES: Final = {
-    kind.code: kind
-    for root in (
-        errors.PipelineNotFound,
-        errors.ExecutionError,
-        errors.PayloadTooLarge,
-        errors.JobError,
-        errors.BackendUnavailable,
-        errors.BackendError,
-        errors.VersionError,
-        errors.OpStoreError,
-    )
-    for kind in _descendants(root)
+_CLASSES: Final[dict[str, type[errors.ChariotsError]]] = {
+    kind.code: kind for kind in vars(errors).values() if _may_come_from_a_server(kind)
 }
 
 

@@ -24,8 +24,9 @@ class AbstractPipelinesClient(ABC):
     Calls pipelines of a server, and follows their jobs.
 
     Pipelines are given as objects or by name. What the server reports as an
-    error is raised as the same class of `chariots_core.errors`; what goes wrong
-    on the way there is a `ClientError` that names the address.
+    error is raised as the same class of `chariots_core.errors`; a request that
+    it refuses, a fault of its own, and what goes wrong on the way there is a
+    `ClientError`.
     """
 
     @abstractmethod
@@ -62,11 +63,12 @@ class AbstractPipelinesClient(ABC):
             timeout: seconds that one attempt on a worker may take.
             priority: on a worker, higher first.
             max_attempts: how many times a worker may start it in all.
-            idempotency_key: a name of the caller's own for this call: two calls
-                of one key make one job. A call that asks for a worker gets one
+            idempotency_key: a name of the caller's own for this call, of 1 to 255
+                visible ASCII characters: two calls of one key make one job. A call that asks for a worker gets one
                 by itself, so that it can be sent again when its answer is lost.
                 Keys are for jobs: a call that the app or the pipeline keeps in
-                the request runs as often as it is sent.
+                the request has none. It runs once for each time that it is
+                called, and its lost answer is an error.
 
         Returns:
             The result; or, from a worker, the job as it was written: ``queued``.
@@ -77,6 +79,10 @@ class AbstractPipelinesClient(ABC):
             VersionError: the loaded versions were never validated together.
             BackendNotConfigured: a worker is asked for, and the app has none.
             SubmissionUnknown: a job was written, and its queue did not answer in time.
+            IdempotencyMismatch: the key belongs to a call that was another one.
+            IdempotencyKeyInvalid: the key cannot be sent; nothing was.
+            ServerUnreachable: no answer came; its ``sent`` says whether the call
+                may have run all the same.
         """
         request = calls.run(
             pipeline,
@@ -118,20 +124,24 @@ class AbstractPipelinesClient(ABC):
         Args:
             job: its id, or an answer that names it. One that is done already is
                 given back as it is.
-            timeout: seconds to wait; unset waits for ever.
+            timeout: seconds to wait, for the server too; unset waits for ever.
+                A last look, as they end, may take a quarter of a second more.
             pipeline: what was called; by default what *job* was made with.
             on_progress: called with each new `Progress` of the job.
 
         Raises:
             ExecutionError: the job has failed.
-            WaitTimeout: it did not finish in time.
+            WaitTimeout: it did not finish in time, or the server did not say so.
+            ServerUnreachable: the server gave no answer, and there was time left.
         """
         if isinstance(job, PipelineResponse) and job.job_id is None:
             return job
         job_id, pipeline = job_and_pipeline(job, pipeline)
         watch = Watch(job_id, timeout, on_progress)
         while True:
-            response = self.fetch_job(job_id, pipeline)
+            with watch.looking():
+                reply = self.send(calls.job(job_id, timeout=watch.left))
+                response = read_job(reply, pipeline)
             pause = watch.next_pause(response)
             if pause is None:
                 return response

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 from chariots_core.client.response import NamedPipeline
 from chariots_core.client.transport import Request
 from chariots_core.errors import PipelineNotFound
-from chariots_core.jobs.record import check_job_id
+from chariots_core.jobs.record import check_idempotency_key, check_job_id
 from chariots_core.strict_json import encode
 
 
@@ -33,8 +33,13 @@ def run(
     idempotency_key: str | None = None,
 ) -> Request:
     """
-    Run a pipeline. Repeatable where a worker is asked for: the job's creation
-    goes by a key, so that a second request finds the first one's job.
+    Run a pipeline. Repeatable where a worker may take it under a key: a second
+    request finds the first one's job. Where the app or the pipeline keeps the
+    call in the request, the server refuses to run the second one.
+
+    Raises:
+        NotJSONError: JSON cannot carry the input.
+        IdempotencyKeyInvalid: a header cannot carry the key.
     """
     options = {
         "input": pipeline_input,
@@ -43,13 +48,13 @@ def run(
         "priority": priority,
         "max_attempts": max_attempts,
     }
-    key = idempotency_key or (secrets.token_hex(16) if use_worker else None)
+    key = secrets.token_hex(16) if use_worker and idempotency_key is None else idempotency_key
     return Request(
         method="POST",
         path=_pipeline_path(pipeline, "/runs"),
         body=encode({name: value for name, value in options.items() if value is not None}),
-        headers={"Idempotency-Key": key} if key else {},
-        repeatable=key is not None,
+        headers={} if key is None else {"Idempotency-Key": check_idempotency_key(key)},
+        repeatable=key is not None and use_worker is not False,
     )
 
 
@@ -90,7 +95,7 @@ def readiness() -> Request:
 
 def job(job_id: str, *, timeout: float | None = None) -> Request:
     """
-    Ask for a job.
+    Ask for a job; within *timeout* seconds, repeats included.
 
     Raises:
         JobNotFound: *job_id* has not the form of a job's id.

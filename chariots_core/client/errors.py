@@ -10,6 +10,7 @@ that the server met.
     ├── ServerUnreachable   no answer: refused, unknown host, connection lost
     ├── ServerTimeout       no answer in time (a TimeoutError)
     ├── RequestRejected     the server found the request wrong
+    ├── ServerFault         the server met a fault of its own
     └── UnexpectedAnswer    an answer that is not Chariots'
 """
 
@@ -70,6 +71,24 @@ class RequestRejected(ClientError):
         self.status = status
         self.slug = slug
         self.errors = tuple(errors)
+
+
+class ServerFault(ClientError):
+    """
+    The server met a fault of its own. Whether it did what was asked is not known;
+    its log has the fault.
+
+    Attributes:
+        status: the answer's status code.
+        slug: the short name of the problem, e.g. ``"internal-error"``.
+    """
+
+    code = "server-fault"
+
+    def __init__(self, message: str, *, status: int, slug: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.slug = slug
 
 
 class UnexpectedAnswer(ClientError):

@@ -3,20 +3,34 @@ When a request is sent again, and after how long.
 
 Sending again is safe where the server cannot have seen the first request, and
 where seeing it twice does no more than seeing it once: reading, and creating
-under an idempotency key.
+under an idempotency key. A request that may have arrived before says so in the
+header `REPEAT`: a server that finds no job under its key, because it runs the
+pipeline in the request, refuses it then instead of running it twice.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 import attrs
 
+from chariots_core.client.answers import problem_name
 from chariots_core.client.errors import ServerUnreachable
 from chariots_core.client.transport import Reply, Request
 
+#: The header field of a request that the server may have seen before.
+REPEAT: Final = "Chariots-Repeat"
+
+#: What comes of sending a request once.
+Outcome: TypeAlias = Reply | ServerUnreachable
+
 _LATER: Final = frozenset({429, 502, 503, 504})
+
+#: Seconds that an answer gets where a request is sent as its time ends.
+_LAST_CHANCE: Final = 0.25
 
 
 @attrs.frozen(kw_only=True)
@@ -42,27 +56,82 @@ class RetryPolicy:
             yield min(self.first_delay * 2**nth, self.max_delay)
 
 
-def pause_before_retry(
-    policy: RetryPolicy,
-    delays: Iterator[float],
-    request: Request,
-    outcome: Reply | ServerUnreachable,
-) -> float | None:
+@attrs.define
+class Sending:
     """
-    Seconds to wait before *request* is sent again, or ``None`` if it is not.
+    One request on its way, with its repeats: is told the outcome of each time
+    that it was sent, and says whether it is sent again.
+
+    Where the request has a time-out, it holds for all of that together.
     """
-    if not _may_repeat(request, outcome):
-        return None
-    pause = next(delays, None)
-    if pause is None or isinstance(outcome, ServerUnreachable):
-        return pause
-    return min(max(pause, _asked_for(outcome)), policy.max_delay)
+
+    _request: Request
+    _policy: RetryPolicy
+    _delays: Iterator[float] = attrs.field(init=False)
+    _ends: float = attrs.field(init=False)
+    #: the newest outcome that leaves open whether the request was carried out
+    _open: Outcome | None = attrs.field(default=None, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._delays = self._policy.delays()
+        timeout = self._request.timeout
+        self._ends = math.inf if timeout is None else time.monotonic() + timeout
+
+    @property
+    def request(self) -> Request:
+        """
+        The request as it is to be sent now.
+        """
+        request = self._request
+        if self._open is not None:
+            request = attrs.evolve(request, headers={**request.headers, REPEAT: "true"})
+        if request.timeout is not None:
+            request = attrs.evolve(request, timeout=max(self._left(), _LAST_CHANCE))
+        return request
+
+    def pause_after(self, outcome: Outcome) -> float | None:
+        """
+        Seconds to wait before the request is sent again, or ``None`` if it is not.
+        """
+        if not _may_repeat(self._request, outcome) or self._left() <= 0:
+            return None
+        pause = next(self._delays, None)
+        if pause is None:
+            return None
+        if isinstance(outcome, Reply):
+            pause = min(max(pause, _asked_for(outcome)), self._policy.max_delay)
+        if isinstance(outcome, Reply) or outcome.sent:
+            self._open = outcome
+        return min(pause, self._left())
+
+    def result(self, outcome: Outcome) -> Reply:
+        """
+        What the caller gets, where *outcome* was the last.
+
+        Raises:
+            ServerUnreachable: no answer, however often it was sent.
+        """
+        if self._open is not None and _did_nothing(outcome):
+            # that says nothing of the time before, of which the caller has to know
+            outcome = self._open
+        if isinstance(outcome, Reply):
+            return outcome
+        raise outcome
+
+    def _left(self) -> float:
+        return max(self._ends - time.monotonic(), 0.0)
 
 
-def _may_repeat(request: Request, outcome: Reply | ServerUnreachable) -> bool:
+def _may_repeat(request: Request, outcome: Outcome) -> bool:
     if isinstance(outcome, ServerUnreachable):
         return request.repeatable or not outcome.sent
     return outcome.status in _LATER and request.repeatable
+
+
+def _did_nothing(outcome: Outcome) -> bool:
+    if isinstance(outcome, ServerUnreachable):
+        return not outcome.sent
+    return outcome.status == 409 and problem_name(outcome) == "not-repeatable"
 
 
 def _asked_for(reply: Reply) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 from chariots_core.client.base import AbstractPipelinesClient
 from chariots_core.client.errors import ServerUnreachable
-from chariots_core.client.retries import RetryPolicy, pause_before_retry
+from chariots_core.client.retries import Outcome, RetryPolicy, Sending
 from chariots_core.client.transport import HTTPTransport, Reply, Request, Timeouts, Transport
 
 
@@ -23,8 +23,9 @@ class PipelinesClient(AbstractPipelinesClient):
     Args:
         backend_url: where the server is.
         timeouts: seconds for connecting and for an answer.
-        retries: how often to try again where that is safe: reading, and calls
-            that ask for a worker, which go by an idempotency key.
+        retries: how often to try again where that is safe: reading, what
+            certainly did not arrive, and calls under an idempotency key, which
+            those that ask for a worker have by themselves.
         headers: header fields for every request.
         transport: another carrier of requests than HTTP.
     """
@@ -45,18 +46,15 @@ class PipelinesClient(AbstractPipelinesClient):
         )
 
     def send(self, request: Request) -> Reply:
-        delays = self._retries.delays()
+        sending = Sending(request, self._retries)
         while True:
-            outcome = self._try(request)
-            pause = pause_before_retry(self._retries, delays, request, outcome)
-            if pause is not None:
-                time.sleep(pause)
-            elif isinstance(outcome, ServerUnreachable):
-                raise outcome
-            else:
-                return outcome
+            outcome = self._try(sending.request)
+            pause = sending.pause_after(outcome)
+            if pause is None:
+                return sending.result(outcome)
+            time.sleep(pause)
 
-    def _try(self, request: Request) -> Reply | ServerUnreachable:
+    def _try(self, request: Request) -> Outcome:
         try:
             return self._transport.send(request)
         except ServerUnreachable as error:

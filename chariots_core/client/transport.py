@@ -30,8 +30,10 @@ class Request:
         path: with its query, from the server's root; starts with ``/``.
         body: a JSON document, or ``None``.
         headers: further header fields.
-        repeatable: whether sending it twice does no more than sending it once.
-        timeout: seconds to wait for the answer, where not the client's own.
+        repeatable: whether sending it twice does no more than sending it once,
+            where the second one says that it is a repeat.
+        timeout: seconds that all of it may take, repeats included; unset, each
+            time takes as long as the client's own time-outs allow.
     """
 
     method: str
@@ -82,6 +84,7 @@ class Transport(Protocol):
     def send(self, request: Request) -> Reply:
         """
         Send *request* once and return what came back, whatever its status.
+        Where it has a time-out, nothing is waited for longer than that.
 
         Raises:
             ServerUnreachable: nothing came back.
@@ -219,8 +222,12 @@ def _headers(request: Request) -> dict[str, str]:
 def _timeout(timeouts: Timeouts, request: Request) -> httpx.Timeout:
     import httpx
 
-    answer = timeouts.answer if request.timeout is None else request.timeout
-    return httpx.Timeout(answer, connect=timeouts.connect)
+    answer = _shorter(timeouts.answer, request.timeout)
+    return httpx.Timeout(answer, connect=_shorter(timeouts.connect, request.timeout))
+
+
+def _shorter(one: float | None, other: float | None) -> float | None:
+    return min((bound for bound in (one, other) if bound is not None), default=None)
 
 
 def _reply(url: str, response: httpx.Response) -> Reply:
@@ -247,7 +254,8 @@ def _named_errors(url: str) -> Iterator[None]:
         ) from error
     except httpx.TimeoutException as error:
         raise ServerTimeout(
-            f"{url} did not answer in time; a longer `timeout`, or `use_worker=True`, may help",
+            f"{url} did not answer in time: give it more with `timeouts=Timeouts(answer=...)` "
+            "of the client, or ask for a worker with `use_worker=True` where a run takes long",
             url=url,
             sent=True,
         ) from error

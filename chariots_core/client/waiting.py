@@ -5,14 +5,16 @@ Waiting for a job: when to look again, and when to give up.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import attrs
 
 from chariots_core.client.answers import execution_error
+from chariots_core.client.errors import ServerUnreachable
 from chariots_core.client.response import PipelineResponse
-from chariots_core.errors import WaitTimeout
+from chariots_core.errors import BackendUnavailable, WaitTimeout
 from chariots_core.jobs.record import Progress
 from chariots_core.jobs.status import JobStatus
 
@@ -44,6 +46,31 @@ class Watch:
     _pause: float = attrs.field(default=_FIRST_PAUSE, init=False)
     _seen: Progress | None = attrs.field(default=None, init=False)
 
+    @property
+    def left(self) -> float | None:
+        """
+        Seconds until the time is over; ``None``: it never is.
+        """
+        if self.timeout is None:
+            return None
+        return max(self.timeout - (time.monotonic() - self._began), 0.0)
+
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """
+        Around a look: what keeps it from an answer is raised as it is, while
+        there is time.
+
+        Raises:
+            WaitTimeout: no answer, and the time is over.
+        """
+        try:
+            yield
+        except (ServerUnreachable, BackendUnavailable) as error:
+            if self.left == 0:
+                raise self._over(f"the server did not say how it is ({error})") from error
+            raise
+
     def next_pause(self, response: PipelineResponse) -> float | None:
         """
         Seconds to wait before the next look, or ``None`` where the job is done.
@@ -66,15 +93,17 @@ class Watch:
         self.on_progress(progress)
 
     def _bounded_pause(self, response: PipelineResponse) -> float:
-        pause = self._pause
+        pause, left = self._pause, self.left
         self._pause = min(pause * _GROWTH, _LONGEST_PAUSE)
-        if self.timeout is None:
+        if left is None:
             return pause
-        left = self.timeout - (time.monotonic() - self._began)
-        if left <= 0:
-            raise WaitTimeout(
-                f"job {self.job_id} is {response.job_status.value} after {self.timeout:g} s; "
-                "it goes on: wait longer, or ask for it later with fetch_job",
-                job_id=self.job_id,
-            )
+        if left == 0:
+            raise self._over(f"it is {response.job_status.value}, and goes on")
         return min(pause, left)
+
+    def _over(self, how: str) -> WaitTimeout:
+        return WaitTimeout(
+            f"job {self.job_id} was not seen to end within {self.timeout:g} s; {how}: "
+            "wait longer, or ask for it later with fetch_job",
+            job_id=self.job_id,
+        )

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import attrs
 
-from chariots_core.errors import JobNotFound
+from chariots_core.errors import IdempotencyKeyInvalid, JobNotFound
 from chariots_core.jobs.status import JobStatus
 
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LARGEST: Final = 10**9
 
@@ -44,12 +45,30 @@ def check_job_id(job_id: object) -> str:
     """
     if isinstance(job_id, str) and _JOB_ID.fullmatch(job_id):
         return job_id
-    shown = repr(job_id)
-    shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
     raise JobNotFound(
-        f"no job {shown}: a job id is 1 to 64 letters, digits, '_' or '-'",
+        f"no job {_shown(job_id)}: a job id is 1 to 64 letters, digits, '_' or '-'",
         job_id=job_id if isinstance(job_id, str) else None,
     )
+
+
+def check_idempotency_key(key: object) -> str:
+    """
+    Return *key* if a header can carry it.
+
+    Raises:
+        IdempotencyKeyInvalid: it is not a text of 1 to 255 visible ASCII characters.
+    """
+    if isinstance(key, str) and _KEY.fullmatch(key):
+        return key
+    raise IdempotencyKeyInvalid(
+        f"idempotency key {_shown(key)} cannot be used: give 1 to 255 visible ASCII "
+        "characters, no spaces"
+    )
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
 def is_storable(text: str) -> bool:

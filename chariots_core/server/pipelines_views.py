@@ -15,7 +15,7 @@ from chariots_core.resolver import Decision
 from chariots_core.server.answers import JSONResponse, answer
 from chariots_core.server.bodies import NO_OPTIONS, RUN, RunBody, read_body, read_value
 from chariots_core.server.documents import JOBS, job_summary, pipeline_document, pipeline_url
-from chariots_core.server.idempotency import read_key
+from chariots_core.server.idempotency import read_key, refuse_repeat
 from chariots_core.server.problems import invalid
 from chariots_core.server.versions import VersionsText
 
@@ -89,11 +89,14 @@ class PipelineViews:
         self._app.pipeline(name)
         body = read_body(request, RUN, self._limit)
         value = read_value(body.input)
+        # a bad key is refused wherever the call runs
+        read_key(request)
         preferred = self._prefers_job(request, body)
         decision = self._app.decide(name, True if preferred else body.use_worker)
         if decision.use_worker:
             return self._submit(request, name, value, body, decision, preferred=preferred)
         _refuse_job_options(body, decision)
+        refuse_repeat(request, f"this call runs in the request (decided by: {decision.decided_by})")
         result = self._app.run(name, value)
         return JSONResponse(
             b'{"output":%b,"versions":%b,"use_worker":false,"decided_by":"%b","job":null}'
@@ -114,8 +117,13 @@ class PipelineViews:
         *,
         preferred: bool,
     ) -> Response:
-        options = {key: chosen for key, chosen in _job_options(body).items() if chosen is not None}
-        submission = self._app.submit(name, value, key=read_key(request), **options)
+        key = read_key(request)
+        if key is None:
+            refuse_repeat(request, "it has no Idempotency-Key")
+        options = {
+            each: chosen for each, chosen in _job_options(body).items() if chosen is not None
+        }
+        submission = self._app.submit(name, value, key=key, **options)
         record = submission.record
         fields = [
             ("Location", f"{request.script_root}{JOBS}/{record.id}"),

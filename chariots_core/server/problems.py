@@ -94,6 +94,20 @@ def invalid(pointer: str, detail: str, code: str = "invalid") -> RequestProblem:
     )
 
 
+def not_repeatable(detail: str) -> RequestProblem:
+    """
+    A repeat of a request that would be carried out twice.
+    """
+    return RequestProblem(
+        Problem(
+            slug="not-repeatable",
+            title="a repeat of a request that cannot be repeated",
+            status=409,
+            detail=detail,
+        )
+    )
+
+
 def unsupported_media_type(found: str) -> RequestProblem:
     """
     A body that does not say that it is JSON.
@@ -185,6 +199,9 @@ _ATTRIBUTES: Final = (
     "backend",
     "capability",
     "retry_after",
+    "path",
+    "reason",
+    "problems",
 )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from chariots_core import errors
 from chariots_core.cli.main import COMMANDS, CommandError
-from chariots_core.client import ServerTimeout
+from chariots_core.client import RequestRejected, ServerFault, ServerTimeout, UnexpectedAnswer
 from tests.cli.conftest import Project, read
 
 HEAVY = {"flask", "sqlalchemy", "rich", "httpx", "pluggy", "msgspec", "attrs", "importlib.metadata"}
@@ -76,6 +76,12 @@ def test_version(project: Project) -> None:
         (errors.StoreUnavailable("x"), 3),
         (errors.SubmissionUnknown("x"), 3),
         (errors.ClientError("x"), 3),
+        (UnexpectedAnswer("x", url="u", status=200), 3),
+        (RequestRejected("x", status=422, slug="validation-error"), 2),
+        (ServerFault("x", status=500, slug="internal-error"), 1),
+        (errors.PipelineError("x"), 2),
+        (errors.GraphError("x"), 2),
+        (errors.NodeOutputError("x", node="n"), 1),
         (errors.ExecutionError("x"), 1),
         (errors.VersionError("x"), 1),
         (errors.WaitTimeout("x"), 1),

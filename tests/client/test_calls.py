@@ -197,6 +197,33 @@ def test_a_key_of_the_callers_own(client: TestPipelinesClient) -> None:
         client.call_pipeline("echo", 2, use_worker=True, idempotency_key="k")
 
 
+@pytest.mark.parametrize("switch", [True, None, False])
+@pytest.mark.parametrize("key", ["", "é b", "a b", "a\nb", "\x7f", "☃", "x" * 256, 3])
+def test_a_key_that_no_header_carries(
+    client: TestPipelinesClient, key: Any, switch: bool | None
+) -> None:
+    """
+    A key that cannot be sent is a ValueError that says what can, and no job.
+    """
+    with pytest.raises(errors.IdempotencyKeyInvalid, match="1 to 255 visible ASCII") as caught:
+        client.call_pipeline("echo", 1, switch, idempotency_key=key)
+
+    assert isinstance(caught.value, ValueError)
+    assert [] == list(client.list_jobs())
+
+
+@pytest.mark.parametrize("key", ["x" * 255, "a,b", "'\";--%00", "/../"])
+def test_a_key_of_odd_characters(client: TestPipelinesClient, key: str) -> None:
+    """
+    Every visible ASCII character is a key's, and none of them is read as anything else.
+    """
+    first, second = (
+        client.call_pipeline("echo", 1, use_worker=True, idempotency_key=key) for _ in range(2)
+    )
+
+    assert first.job_id == second.job_id
+
+
 # --- errors ------------------------------------------------------------------
 
 

@@ -145,6 +145,21 @@ def test_an_input_that_is_not_taken_is_422(http: FlaskClient) -> None:
     assert (422, "pipeline-error") == problem(response)
 
 
+@pytest.mark.parametrize("switch", [True, None, False])
+@pytest.mark.parametrize("key", ["", " ", "é b", "a b", "\x7f", "x" * 256])
+def test_a_key_that_cannot_be_used_is_422(queue: FlaskClient, key: str, switch: object) -> None:
+    """
+    An idempotency key that is empty, long or of other characters is 422, wherever the call
+    would run.
+    """
+    response = queue.post(
+        RUNS, json={"input": 4, "use_worker": switch}, headers={"Idempotency-Key": key}
+    )
+
+    assert (422, "validation-error") == problem(response)
+    assert "1 to 255 visible ASCII" in response.get_json()["detail"]
+
+
 @pytest.mark.parametrize("path", [RUNS, "/pipelines/is_odd/main"])
 def test_a_form_is_415(http: FlaskClient, path: str) -> None:
     """

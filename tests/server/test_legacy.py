@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from chariots_core.server import PipelinesServer
 from chariots_core.versioning import Version
@@ -85,6 +86,134 @@ def test_load_versions_save_and_health(http: FlaskClient) -> None:
     assert {"is_loaded": True} == http.get("/pipelines/is_odd/health_check").get_json()
     assert http.get("/health_check").get_json()["is_odd"] is True
     assert "is_odd" in http.get("/available_pipelines").get_json()
+
+
+def versions_text(server: PipelinesServer, name: str) -> bytes:
+    """
+    The versions of a pipeline, node by node in its order, as they stand in a body.
+    """
+    pairs = (f'"{node}":"{text}"' for node, text in server.chariots.versions(name).items())
+    return b"{%b}" % ",".join(pairs).encode()
+
+
+def body_of(response: TestResponse) -> bytes:
+    """
+    The bytes of a JSON answer, whose length is announced.
+    """
+    assert "application/json" == response.headers["Content-Type"]
+    assert str(len(response.data)) == response.headers["Content-Length"]
+    return bytes(response.data)
+
+
+def test_bytes_of_a_run_in_the_request(server: PipelinesServer, http: FlaskClient) -> None:
+    """
+    The body of a run is compact, has its members in the order of the contract, and ends
+    without a new line.
+    """
+    response = http.post("/pipelines/is_odd/main", json={"pipeline_input": 4, "use_worker": None})
+
+    assert (
+        b'{"pipeline_output":true,"versions":%b,"job_id":null,"job_status":"done"}'
+        % versions_text(server, "is_odd")
+    ) == body_of(response)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (b'{ "b": 1, "a": [ 1.50, null, true ] }', b'{"b":1,"a":[1.5,null,true]}'),
+        ('"d\\u00fcnn ☃ <a/>"'.encode(), '"dünn ☃ <a/>"'.encode()),
+        (b'"\\u0000\\"\\\\"', b'"\\u0000\\"\\\\"'),
+        (b"1e2", b"100.0"),
+        (b"1208925819614629174706176", b"1208925819614629174706176"),
+    ],
+)
+def test_bytes_of_an_output(
+    server: PipelinesServer, http: FlaskClient, given: bytes, expected: bytes
+) -> None:
+    """
+    An output keeps the order of its members, is UTF-8 without escapes where none is needed,
+    and has its numbers in their shortest form.
+    """
+    data = b'{"pipeline_input": %b}' % given
+    response = http.post("/pipelines/echo/main", data=data, content_type="application/json")
+
+    assert (
+        b'{"pipeline_output":%b,"versions":%b,"job_id":null,"job_status":"done"}'
+        % (expected, versions_text(server, "echo"))
+    ) == body_of(response)
+
+
+def test_bytes_of_a_job(queueing: PipelinesServer, queue: FlaskClient) -> None:
+    """
+    A job that is queued has one body, whether it was just made or is asked for; one that is
+    done has the body of a run, with its id.
+    """
+    made = queue.post("/pipelines/is_odd/main", json={"pipeline_input": 4, "use_worker": True})
+    job_id = json.loads(made.data)["job_id"]
+
+    def fetched() -> bytes:
+        return body_of(queue.post("/jobs/fetch/", json={"job_id": job_id}))
+
+    queued = b'{"pipeline_output":null,"versions":{},"job_id":"%b","job_status":"queued"}'
+    assert queued % job_id.encode() == body_of(made) == fetched()
+    pool = queueing.chariots.pool
+    assert pool is not None
+    with pool.spawn_worker(start_method="fork"):
+        wait_until(lambda: b'"done"' in fetched(), message=lambda: str(fetched()))
+    assert (
+        b'{"pipeline_output":true,"versions":%b,"job_id":"%b","job_status":"done"}'
+        % (versions_text(queueing, "is_odd"), job_id.encode())
+    ) == fetched()
+
+
+def test_bytes_of_a_failed_job(queueing: PipelinesServer, queue: FlaskClient) -> None:
+    """
+    A job that has failed has no output, no versions, and its status.
+    """
+    made = queue.post("/pipelines/is_odd/main", json={"pipeline_input": "x", "use_worker": True})
+    job_id = json.loads(made.data)["job_id"]
+
+    def fetched() -> bytes:
+        return body_of(queue.post("/jobs/fetch/", json={"job_id": job_id}))
+
+    pool = queueing.chariots.pool
+    assert pool is not None
+    with pool.spawn_worker(start_method="fork"):
+        wait_until(lambda: b'"failed"' in fetched(), message=lambda: str(fetched()))
+    failed = b'{"pipeline_output":null,"versions":{},"job_id":"%b","job_status":"failed"}'
+    assert failed % job_id.encode() == fetched()
+
+
+def test_bytes_of_the_smaller_routes(server: PipelinesServer, http: FlaskClient) -> None:
+    """
+    Load and save answer an empty object, versions and health an object, the list of names
+    a list: compact, in the order of the pipelines, without a new line.
+    """
+    names = list(server.chariots.pipelines)
+    quoted = [f'"{name}"' for name in names]
+    loaded = [f'"{name}":true' for name in names]
+
+    assert b"{}" == body_of(http.post("/pipelines/is_odd/load"))
+    assert b"{}" == body_of(http.post("/pipelines/is_odd/save"))
+    versions = body_of(http.post("/pipelines/is_odd/versions"))
+    assert versions_text(server, "is_odd") == versions
+    assert b'{"is_loaded":true}' == body_of(http.get("/pipelines/is_odd/health_check"))
+    assert f"[{','.join(quoted)}]".encode() == body_of(http.get("/available_pipelines"))
+    assert f"{{{','.join(loaded)}}}".encode() == body_of(http.get("/health_check"))
+
+
+def test_bytes_of_a_pipeline_that_cannot_run(
+    server: PipelinesServer, http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A pipeline that is not loaded says so with 419, in the form of one that is.
+    """
+    monkeypatch.setattr(server.chariots, "is_loaded", lambda _: False)
+    response = http.get("/pipelines/is_odd/health_check")
+
+    assert 419 == response.status_code
+    assert b'{"is_loaded":false}' == body_of(response)
 
 
 def test_a_version_mismatch_is_419(server: PipelinesServer, http: FlaskClient) -> None:

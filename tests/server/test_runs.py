@@ -218,6 +218,44 @@ def test_one_key_with_another_request_is_refused(
     assert 1 == len(queueing.chariots.list_jobs(JobQuery()))
 
 
+@pytest.mark.parametrize("switch", [True, None, False])
+def test_a_repeat_does_not_run_in_the_request(tmp_path: Path, switch: bool | None) -> None:
+    """
+    Where the app's switch is off, a request that may have arrived before is 409 and runs
+    nothing, whatever it asks for; the same request without the mark runs.
+    """
+    server = make_server(tmp_path, worker_pool="local", use_workers=False)
+    http, file = server.test_client(), tmp_path / "ran"
+    call = {"input": [str(file), 0], "use_worker": switch}
+    path, key = "/api/v1/pipelines/mark_long/runs", {"Idempotency-Key": "mine"}
+
+    refused = http.post(path, json=call, headers={**key, "Chariots-Repeat": "true"})
+    has_run = file.exists()
+    first = http.post(path, json=call, headers=key)
+
+    assert (409, False) == (refused.status_code, has_run)
+    assert refused.get_json()["type"].endswith("/not-repeatable")
+    assert (200, True) == (first.status_code, file.exists())
+    server.close()
+
+
+def test_a_repeat_finds_its_job(queueing: PipelinesServer, queue: FlaskClient) -> None:
+    """
+    A request on a worker that may have arrived before makes one job under its key, and
+    is refused without one.
+    """
+    call = {"input": 4, "use_worker": True}
+    key, mark = {"Idempotency-Key": "mine"}, {"Chariots-Repeat": "true"}
+
+    first = queue.post(RUNS, json=call, headers=key)
+    second = queue.post(RUNS, json=call, headers={**key, **mark})
+    refused = queue.post(RUNS, json=call, headers=mark)
+
+    assert [202, 202, 409] == [answer.status_code for answer in (first, second, refused)]
+    assert first.get_json()["job"]["id"] == second.get_json()["job"]["id"]
+    assert 1 == len(queueing.chariots.list_jobs(JobQuery()))
+
+
 def test_a_key_belongs_to_a_pipeline(queueing: PipelinesServer, queue: FlaskClient) -> None:
     """
     The same key for another pipeline is another job.
