@@ -8,7 +8,8 @@ it opens nothing: a process may fork after it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Self, Unpack
 from weakref import WeakSet
 
@@ -211,7 +212,7 @@ class App:
         check_input(pipeline, value)
         taken = self._turns.take()
         try:
-            return self._guarded(pipeline, value)
+            return self._execution.run(pipeline, value, guard=self._guarded)
         finally:
             self._turns.give(taken)
 
@@ -244,9 +245,10 @@ class App:
         record = pool.submit_job(job, idempotency=idempotency)
         return Submission(record=record, replayed=record.id != job.id)
 
-    def _guarded(self, pipeline: Pipeline, value: Any) -> RunResult:
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
-            return self._execution.run(pipeline, value)
+            yield
         except BaseException as error:
             # What no node raised is the framework's own, but for a bad output.
             if getattr(error, NODE_ATTRIBUTE, None) is None and (

@@ -15,7 +15,7 @@ from chariots_core.app import App, AppSettings
 from chariots_core.jobs import JobQuery, JobStatus
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.op_store.values import Manifest
-from chariots_core.pipelines import SequentialRunner
+from chariots_core.pipelines import PipelineCallback, SequentialRunner
 from chariots_core.testing import TestOpStoreClient
 from chariots_core.workers import JobInput, hookimpl
 from tests.apps import pipelines, track
@@ -117,6 +117,23 @@ def test_a_raising_op_is_an_execution_error_of_a_run(app: App) -> None:
 
     assert ("TypeError", "addone") == (caught.value.exception_type, caught.value.node)
     assert isinstance(caught.value.__cause__, TypeError)
+
+
+def test_a_raising_callback_is_an_execution_error_of_a_run(tmp_path: Path) -> None:
+    """
+    What a callback around the whole run raises is the user's too, and no node's.
+    """
+
+    class Raising(PipelineCallback):
+        def before_execution(self, pipeline: Any, args: Any) -> None:
+            raise ValueError("no such tenant")
+
+    app = make_app(tmp_path, callbacks=[Raising()])
+
+    with pytest.raises(errors.ExecutionError, match="no such tenant") as caught:
+        app.run("is_odd", 4)
+
+    assert ("ValueError", None) == (caught.value.exception_type, caught.value.node)
 
 
 def test_a_large_result_is_refused(tmp_path: Path) -> None:
