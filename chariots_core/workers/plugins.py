@@ -205,7 +205,7 @@ class PluginManager:
         for impl in reversed(self._pluggy.hook.chariots_job_event.get_hookimpls()):
             try:
                 impl.function(*(facts[name] for name in impl.argnames))
-            except Exception:  # noqa: BLE001 - a plugin may raise anything
+            except (Exception, SystemExit):  # noqa: BLE001 - a plugin may raise anything
                 _log.exception(
                     "plugin %r failed to observe event %r of job %s; the job goes on",
                     impl.plugin_name,

@@ -64,8 +64,8 @@ def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
         )
     try:
         _, info = load_backend(entry)
-    except ConfigurationError as error:
-        return attrs.evolve(report, error=error.message)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        return attrs.evolve(report, error=_reason(entry, error))
     return attrs.evolve(
         report,
         contract_version=info.contract_version,
@@ -78,9 +78,15 @@ def _extension(entry: PluginEntry) -> PluginReport:
     report = _report("plugin", entry)
     try:
         load_extension(entry)
-    except ConfigurationError as error:
-        return attrs.evolve(report, error=error.message)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        return attrs.evolve(report, error=_reason(entry, error))
     return report
+
+
+def _reason(entry: PluginEntry, error: BaseException) -> str:
+    if isinstance(error, ConfigurationError):
+        return error.message
+    return f"{entry} cannot be looked over: {type(error).__name__}: {error}"
 
 
 def _report(kind: Literal["backend", "plugin"], entry: PluginEntry) -> PluginReport:

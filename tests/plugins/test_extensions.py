@@ -23,6 +23,15 @@ OBSERVER = """
         seen.append([app, event_name, record.pipeline])
 """
 
+LEAVES = """
+    from chariots_core.workers import hookimpl
+
+
+    @hookimpl
+    def chariots_job_event():
+        raise SystemExit(5)
+"""
+
 WRAPPER = """
     from chariots_core.workers import hookimpl
 
@@ -60,9 +69,10 @@ SUBMIT = f"""
 @pytest.fixture(name="extended", scope="session")
 def _extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    A folder with an observer, a wrapper, and two broken plugins.
+    A folder with an observer, a wrapper, one that wants to leave, and two broken plugins.
     """
     plugins = [
+        plugin("leaves", "ext_leaves", LEAVES),
         plugin("sees", "ext_sees", OBSERVER),
         plugin("wraps", "ext_wraps", WRAPPER),
         plugin("unimportable", "ext_unimportable", "import a_library_that_is_not_there"),
@@ -93,6 +103,16 @@ def test_observer_and_wrapper_are_used(extended: Path, tmp_path: Path) -> None:
     ] == seen["ext_wraps"]
 
 
+def test_observer_that_exits_is_logged(extended: Path, tmp_path: Path) -> None:
+    """
+    An observer that leaves the process does not: it is logged, and the submitter gets the job.
+    """
+    found = submit(extended, tmp_path)
+
+    assert [["plain", "queued", "echo"]] == found["seen"]["ext_sees"]
+    assert "plugin 'leaves' failed to observe event 'queued'" in found["stderr"]
+
+
 def test_broken_plugins_are_left_out(extended: Path, tmp_path: Path) -> None:
     """
     Broken plugins are left out, each with one warning that names it and its fault.
@@ -115,7 +135,9 @@ def test_disabled_plugins_are_not_imported(extended: Path, tmp_path: Path) -> No
     """
     Plugins that CHARIOTS_DISABLE_PLUGINS names are not imported; the others are used.
     """
-    found = submit(extended, tmp_path, CHARIOTS_DISABLE_PLUGINS="wraps, misspelt,unimportable")
+    found = submit(
+        extended, tmp_path, CHARIOTS_DISABLE_PLUGINS="wraps, misspelt,unimportable,leaves"
+    )
 
     assert ({}, "") == (found["problems"], found["stderr"])
     assert found["seen"]["ext_wraps"] is None
