@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Self, Unpack, final
 
 from chariots_core.errors import (
+    BackendError,
     BackendMisconfigured,
+    ConfigurationError,
     UnsupportedCapability,
 )
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
@@ -192,6 +194,10 @@ class BaseWorkerPool(ABC):
     def bind(self, app: PoolApp) -> Self:
         """
         Tie the pool to *app*: this very pool the first time, else a copy of it.
+
+        Raises:
+            BackendMisconfigured: jobs cannot be kept where the pool or the
+                environment says.
         """
         if self._app is app:
             return self
@@ -200,7 +206,21 @@ class BaseWorkerPool(ABC):
         pool._job_store = None  # noqa: SLF001
         # From here on it means the same file, wherever the process goes.
         pool._bound_url = pool.resolved_store_url()  # noqa: SLF001
+        pool._check_store(app.name)  # noqa: SLF001
         return pool
+
+    def _check_store(self, app: str) -> None:
+        # a handle opens nothing: what is wrong with its address is known before any job is
+        try:
+            self.create_job_store(app)
+        except BackendError:
+            raise
+        except ConfigurationError as error:
+            source = "CHARIOTS_JOB_STORE" if self.store_url is None else "its own address"
+            raise BackendMisconfigured(
+                f"backend {self.name!r} cannot keep jobs where {source} says: {error.message}",
+                backend=self.name,
+            ) from error
 
     @property
     def app(self) -> PoolApp:
