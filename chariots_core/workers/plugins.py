@@ -23,6 +23,7 @@ from chariots_core.workers import hookspecs
 from chariots_core.workers.capabilities import BackendInfo
 from chariots_core.workers.discovery import (
     PLUGINS_GROUP,
+    ambiguities,
     find_backend,
     find_entries,
 )
@@ -216,10 +217,14 @@ class PluginManager:
     # -- inside
 
     def _load_extensions(self, disabled: set[str], *, strict: bool) -> None:
-        for entry in () if "*" in disabled else find_entries(PLUGINS_GROUP):
+        entries = () if "*" in disabled else find_entries(PLUGINS_GROUP)
+        ambiguous = ambiguities(entries)
+        for entry in entries:
             if entry.name in disabled:
                 continue
             try:
+                if entry.name in ambiguous:
+                    raise ConfigurationError(ambiguous[entry.name])
                 self.register(load_extension(entry), name=entry.name)
             except ConfigurationError as error:
                 if strict:

@@ -15,6 +15,7 @@ from chariots_core.workers.discovery import (
     BACKENDS_GROUP,
     PLUGINS_GROUP,
     PluginEntry,
+    ambiguities,
     find_entries,
 )
 from chariots_core.workers.loading import load_backend, load_extension
@@ -53,7 +54,9 @@ def survey() -> tuple[PluginReport, ...]:
     backends = find_entries(BACKENDS_GROUP)
     names = Counter(entry.name for entry in backends)
     reports = [_backend(entry, twins=names[entry.name]) for entry in backends]
-    return (*reports, *map(_extension, find_entries(PLUGINS_GROUP)))
+    plugins = find_entries(PLUGINS_GROUP)
+    ambiguous = ambiguities(plugins)
+    return (*reports, *(_extension(entry, ambiguous.get(entry.name)) for entry in plugins))
 
 
 def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
@@ -74,8 +77,10 @@ def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
     )
 
 
-def _extension(entry: PluginEntry) -> PluginReport:
+def _extension(entry: PluginEntry, ambiguity: str | None) -> PluginReport:
     report = _report("plugin", entry)
+    if ambiguity is not None:
+        return attrs.evolve(report, error=ambiguity)
     try:
         load_extension(entry)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything

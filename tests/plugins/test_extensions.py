@@ -171,3 +171,48 @@ def test_strict_makes_a_broken_plugin_an_error(extended: Path, tmp_path: Path) -
     found = run_python(program, site=extended, cwd=tmp_path, env={"CHARIOTS_STRICT_PLUGINS": "1"})
 
     assert "'misspelt'" in found["message"]
+
+
+@pytest.fixture(name="twins", scope="session")
+def _twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A folder with two plugins of one name, and one of a name of its own.
+    """
+    plugins = [
+        plugin("twin", "ext_twin_1", OBSERVER),
+        plugin("twin", "ext_twin_2", OBSERVER),
+        plugin("sees", "ext_sees", OBSERVER),
+    ]
+    work = tmp_path_factory.mktemp("wheels")
+    return install(plugins, tmp_path_factory.mktemp("twins") / "site", work)
+
+
+def test_plugins_of_one_name_are_left_out(twins: Path, tmp_path: Path) -> None:
+    """
+    Of plugins that share a name none is used; both distributions and the way out are named.
+    """
+    found = submit(twins, tmp_path)
+
+    told = "'twin': 'ext-twin-1' 1.0 and 'ext-twin-2' 1.0; uninstall all but one of them"
+    assert [["plain", "queued", "echo"]] == found["seen"]["ext_sees"]
+    assert 2 == len(found["problems"])
+    assert [] == [text for text in found["problems"].values() if told not in text]
+    assert {} == submit(twins, tmp_path, CHARIOTS_DISABLE_PLUGINS="twin")["problems"]
+
+
+def test_plugins_of_one_name_are_listed_as_broken(twins: Path, tmp_path: Path) -> None:
+    """
+    `chariots backends` shows that they cannot be used, and why.
+    """
+    program = """
+        import json
+        from chariots_core.workers.survey import survey
+
+        print(json.dumps({"errors": [[r.distribution, r.error] for r in survey() if r.kind == "plugin"]}))
+    """
+
+    errors = dict(run_python(program, site=twins, cwd=tmp_path)["errors"])
+
+    assert errors["ext-sees"] is None
+    assert "uninstall all but one" in errors["ext-twin-1"]
+    assert errors["ext-twin-1"] == errors["ext-twin-2"]
