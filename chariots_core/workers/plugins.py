@@ -46,6 +46,11 @@ T = TypeVar("T")
 #: with the name under ``"backend"`` and the options beside it.
 WorkerPoolSpec: TypeAlias = BaseWorkerPool | str | Mapping[str, Any]
 
+#: What pluggy is told in front of a name: a plugin may be called whatever it
+#: likes, and takes no backend's name away.
+_PLUGIN: Final = "plugin:"
+_BACKEND: Final = "backend:"
+
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -87,7 +92,7 @@ class PluginManager:
     ) -> None:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
-        self._pluggy.register(CoreHooks(), "chariots-core")
+        self._pluggy.register(CoreHooks(), "core:")
         self._infos: dict[str, BackendInfo] = {}
         self._problems: dict[str, str] = {}
         environ = os.environ
@@ -114,10 +119,19 @@ class PluginManager:
             ConfigurationError: one of its hooks is wrong, or the name is taken.
         """
         check_extension(plugin, f"plugin {name!r}")
+        if self._pluggy.has_plugin(f"{_PLUGIN}{name}"):
+            raise ConfigurationError(
+                f"plugin {name!r} cannot be used: another one has that name; give it another name"
+            )
         try:
-            self._pluggy.register(plugin, name)
-        except (ValueError, pluggy.PluginValidationError) as error:
+            self._pluggy.register(plugin, f"{_PLUGIN}{name}")
+        except pluggy.PluginValidationError as error:
             raise ConfigurationError(f"plugin {name!r} cannot be used: {error}") from error
+        except ValueError as error:
+            raise ConfigurationError(
+                f"plugin {name!r} cannot be used beside another name of the same plugin: "
+                "give each name an object of its own"
+            ) from error
 
     def use_backend(self, name: str) -> BackendInfo:
         """
@@ -209,7 +223,7 @@ class PluginManager:
             except (Exception, SystemExit):  # noqa: BLE001 - a plugin may raise anything
                 _log.exception(
                     "plugin %r failed to observe event %r of job %s; the job goes on",
-                    impl.plugin_name,
+                    impl.plugin_name.removeprefix(_PLUGIN),
                     event_name,
                     record.id,
                 )
@@ -234,7 +248,7 @@ class PluginManager:
 
     def _register_backend(self, plugin: object, name: str) -> None:
         try:
-            self._pluggy.register(plugin, f"backend:{name}")
+            self._pluggy.register(plugin, f"{_BACKEND}{name}")
         except pluggy.PluginValidationError as error:
             raise BackendBroken(
                 f"backend {name!r} cannot be used: {error}", backend=name
@@ -251,7 +265,7 @@ class PluginManager:
         others = [
             plugin
             for key, plugin in self._pluggy.list_name_plugin()
-            if key.startswith("backend:") and key != f"backend:{name}"
+            if key.startswith(_BACKEND) and key != f"{_BACKEND}{name}"
         ]
         create = self._pluggy.subset_hook_caller("chariots_create_worker_pool", others)
         pool = guarded(
