@@ -97,13 +97,16 @@ class BaseWorkerPool(ABC):
     store_url: str | None = None
 
     _declared: ClassVar[Capabilities] = CORE_CAPABILITIES
+    _named_by_class: ClassVar[bool] = True
     _app: PoolApp | None = None
     _job_store: JobStore | None = None
     _bound_url: str | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.name = cls.name or cls.__name__
+        stated = _stated_name(cls)
+        cls._named_by_class = not stated
+        cls.name = stated or cls.__name__
         cls._declared = cls.__dict__.get("capabilities", cls._declared)
         cls.capabilities = cls._declared
         if (
@@ -419,3 +422,14 @@ class BaseWorkerPool(ABC):
         """
         if self._job_store is not None:
             self._job_store.close()
+
+
+def _stated_name(cls: type[BaseWorkerPool]) -> str:
+    """
+    The name that a class, or one that it comes from, gives itself; empty: none does.
+    """
+    for base in cls.__mro__:
+        name: str = base.__dict__.get("name", "")
+        if name and not base.__dict__.get("_named_by_class"):
+            return name
+    return ""

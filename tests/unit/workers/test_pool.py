@@ -443,7 +443,14 @@ def test_names_of_subclasses() -> None:
     class Heir(Own):
         pass
 
+    class Nameless(Ready):
+        pass
+
+    class Both(Nameless, Own):
+        pass
+
     assert ("Ready", "own", "own") == (Ready.name, Own.name, Heir.name)
+    assert ("Nameless", "own") == (Nameless.name, Both.name)
 
 
 def test_bound_pool_stays_at_its_store(
