@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
+from chariots_core.app.faults import hidden_faults
 from chariots_core.app.settings import AppSettings
 from chariots_core.app.stores import default_op_store
 from chariots_core.app.submission import Submission, idempotency_of
@@ -325,6 +326,8 @@ class App:
             NotJSONError: JSON cannot carry the result.
             PayloadTooLarge: the result is over the limit.
             VersionError: the pipeline cannot be loaded with valid links.
+            ChariotsError: what the framework met around the run; another fault
+                is logged, and its text is in no error.
             BaseException: whatever an op raises.
         """
         pipeline = self.pipeline(job.pipeline)
@@ -334,9 +337,14 @@ class App:
                 "reads no input from there: submit it with the input itself"
             )
         value = None if job.input_json is None else decode(job.input_json)
-        with reporting(job.report) as node_started:
+        with hidden_faults(f"job {job.job_id!r}") as guard, reporting(job.report) as node_started:
             result = self._execution.run_job(
-                pipeline, value, job_id=job.job_id, attempt=job.attempt, on_node=node_started
+                pipeline,
+                value,
+                job_id=job.job_id,
+                attempt=job.attempt,
+                on_node=node_started,
+                guard=guard,
             )
         self._check_size(pipeline, result.value_json)
         return JobOutput(

@@ -87,7 +87,14 @@ class Execution:
             return self._go(pipeline, value, ops, versions=loaded.versions)
 
     def run_job(
-        self, pipeline: Pipeline, value: Any, *, job_id: str, attempt: int, on_node: OnNode
+        self,
+        pipeline: Pipeline,
+        value: Any,
+        *,
+        job_id: str,
+        attempt: int,
+        on_node: OnNode,
+        guard: Guard = nullcontext,
     ) -> RunResult:
         """
         As `run`, for an attempt of a job: what it trained is staged only, and
@@ -99,19 +106,23 @@ class Execution:
             job_id: the job.
             attempt: which attempt of it.
             on_node: told of each node before it works.
+            guard: as for `run`.
         """
         # Who loaded a pipeline and then submitted a job wants that set, not the last look's.
         self.loaded.refresh(force=True)
         loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:
-                result = self._go(pipeline, value, training.ops, on_node)
+                with guard():
+                    result = self._go(pipeline, value, training.ops, on_node)
                 return attrs.evolve(
                     result,
                     versions=training.versions(),
                     manifest=training.stage(job_id=job_id, attempt=attempt),
                 )
-        return self._go(pipeline, value, loaded.check().ops, on_node, versions=loaded.versions)
+        ops = loaded.check().ops
+        with guard():
+            return self._go(pipeline, value, ops, on_node, versions=loaded.versions)
 
     def _loaded(self, pipeline: Pipeline) -> Loaded:
         # The first threads of a process come together: they wait for one that loads.

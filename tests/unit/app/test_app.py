@@ -4,6 +4,7 @@ The app without HTTP: runs, jobs, and what a worker asks of it.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,27 @@ def test_a_raising_op_leaves_a_job_as_it_is(app: App) -> None:
         app.execute_job(job_input("is_odd", '"four"', []))
 
     assert "addone" == caught.value.__chariots_node__  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("method", ["revision", "put_blob"])
+def test_a_fault_of_a_store_in_a_job_shows_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """
+    What the framework meets around the run of a job is in the worker's log, and in no
+    part of the error that the job's record keeps.
+    """
+
+    def fault(*_: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    app.open()
+    monkeypatch.setattr(app.op_store, method, fault)
+    with pytest.raises(errors.ChariotsError, match="a fault of its own in job 'j'") as caught:
+        app.execute_job(job_input("train", "4", []))
+
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "hunter2" in caplog.text
 
 
 def test_a_raising_op_is_an_execution_error_of_a_run(app: App) -> None:
