@@ -8,12 +8,14 @@ it opens nothing: a process may fork after it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Self, Unpack
 from weakref import WeakSet
 
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
+from chariots_core.app.faults import HiddenFaults
 from chariots_core.app.settings import AppSettings
 from chariots_core.app.stores import default_op_store
 from chariots_core.app.submission import Submission, idempotency_of
@@ -228,7 +230,7 @@ class App:
         check_input(pipeline, value)
         taken = self._turns.take()
         try:
-            return self._guarded(pipeline, value)
+            return self._execution.run(pipeline, value, guard=self._guarded)
         finally:
             self._turns.give(taken)
 
@@ -261,9 +263,10 @@ class App:
         record = pool.submit_job(job, idempotency=idempotency)
         return Submission(record=record, replayed=record.id != job.id)
 
-    def _guarded(self, pipeline: Pipeline, value: Any) -> RunResult:
+    @contextmanager
+    def _guarded(self) -> Iterator[None]:
         try:
-            return self._execution.run(pipeline, value)
+            yield
         except BaseException as error:
             # What no node raised is the framework's own, but for a bad output.
             if node_of(error) is None and _is_ours(type(error)):
@@ -337,6 +340,8 @@ class App:
             NotJSONError: JSON cannot carry the result.
             PayloadTooLarge: the result is over the limit.
             VersionError: the pipeline cannot be loaded with valid links.
+            ChariotsError: what the framework met around the run; another fault
+                is logged, and its text is in no error.
             BaseException: whatever an op raises.
         """
         pipeline = self.pipeline(job.pipeline)
@@ -346,9 +351,14 @@ class App:
                 "reads no input from there: submit it with the input itself"
             )
         value = None if job.input_json is None else decode(job.input_json)
-        with reporting(job.report) as node_started:
+        with HiddenFaults(f"job {job.job_id!r}") as faults, reporting(job.report) as node_started:
             result = self._execution.run_job(
-                pipeline, value, job_id=job.job_id, attempt=job.attempt, on_node=node_started
+                pipeline,
+                value,
+                job_id=job.job_id,
+                attempt=job.attempt,
+                on_node=node_started,
+                guard=faults.guard,
             )
         self._check_size(pipeline, result.value_json)
         return JobOutput(

@@ -4,9 +4,10 @@ One run of a pipeline: the same in the process that was asked and on a worker.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -18,6 +19,9 @@ from chariots_core.pipelines import BaseOp, BaseRunner, Pipeline, PipelineCallba
 from chariots_core.pipelines.runners import OnNode
 from chariots_core.strict_json import encode
 from chariots_core.workers.isolation.failures import describe
+
+#: Makes what stands around a run.
+Guard: TypeAlias = Callable[[], AbstractContextManager[None]]
 
 _NONE_YET: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -55,10 +59,16 @@ class Execution:
     runner: BaseRunner
     callbacks: Sequence[PipelineCallback] = ()
 
-    def run(self, pipeline: Pipeline, value: Any) -> RunResult:
+    def run(self, pipeline: Pipeline, value: Any, *, guard: Guard = nullcontext) -> RunResult:
         """
         Run *pipeline* on the ops that serve now. What trains starts from its
         newest state, and becomes the pipeline's candidate.
+
+        Args:
+            pipeline: what to run.
+            value: its input.
+            guard: around the run itself and its output as JSON, and nothing
+                else: what comes out there is the user's, all else the framework's.
 
         Raises:
             VersionError: its versions were never validated together.
@@ -68,13 +78,23 @@ class Execution:
         loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:
-                result = self._go(pipeline, value, training.ops)
+                with guard():
+                    result = self._go(pipeline, value, training.ops)
                 self.loaded.publish(training.stage())
                 return attrs.evolve(result, versions=training.versions())
-        return self._go(pipeline, value, loaded.check().ops, versions=loaded.versions)
+        ops = loaded.check().ops
+        with guard():
+            return self._go(pipeline, value, ops, versions=loaded.versions)
 
     def run_job(
-        self, pipeline: Pipeline, value: Any, *, job_id: str, attempt: int, on_node: OnNode
+        self,
+        pipeline: Pipeline,
+        value: Any,
+        *,
+        job_id: str,
+        attempt: int,
+        on_node: OnNode,
+        guard: Guard = nullcontext,
     ) -> RunResult:
         """
         As `run`, for an attempt of a job: what it trained is staged only, and
@@ -86,19 +106,23 @@ class Execution:
             job_id: the job.
             attempt: which attempt of it.
             on_node: told of each node before it works.
+            guard: as for `run`.
         """
         # Who loaded a pipeline and then submitted a job wants that set, not the last look's.
         self.loaded.refresh(force=True)
         loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:
-                result = self._go(pipeline, value, training.ops, on_node)
+                with guard():
+                    result = self._go(pipeline, value, training.ops, on_node)
                 return attrs.evolve(
                     result,
                     versions=training.versions(),
                     manifest=training.stage(job_id=job_id, attempt=attempt),
                 )
-        return self._go(pipeline, value, loaded.check().ops, on_node, versions=loaded.versions)
+        ops = loaded.check().ops
+        with guard():
+            return self._go(pipeline, value, ops, on_node, versions=loaded.versions)
 
     def _loaded(self, pipeline: Pipeline) -> Loaded:
         # The first threads of a process come together: they wait for one that loads.

@@ -4,18 +4,24 @@ The worker pool whose queue is the SQL job store.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
 from chariots_core.jobs.store import JobStore
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.local.wake import Listener, Notifier, meeting_place
+from chariots_core.sql.addresses import is_address
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, Capabilities
 from chariots_core.workers.options import read_options
 from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.requests import SubmitRequest
 from chariots_core.workers.session import WorkerSession
+
+
+def _database(_instance: object, _field: object, value: Any) -> None:
+    if not isinstance(value, str) or not is_address(value):
+        raise ValueError
 
 
 @attrs.frozen(kw_only=True)
@@ -33,8 +39,8 @@ class LocalOptions:
     url: str | None = attrs.field(
         default=None,
         repr=False,
-        validator=attrs.validators.optional(attrs.validators.matches_re(r"[a-z0-9+]+://.*")),
-        metadata={"expects": "the address of a SQLite or PostgreSQL database"},
+        validator=attrs.validators.optional(_database),
+        metadata={"expects": "the address of a SQLite file or a PostgreSQL database"},
     )
     poll_interval: float = attrs.field(
         default=0.5,

@@ -138,10 +138,29 @@ class BaseOpStoreClient(ABC):
             manifest: what; its bytes are put already.
             release: whether the versions count as saved and the links as
                 validated. If not, they are the pipeline's candidate. By
-                default what a job trained is released.
+                default what a job trained is released. A release replaces the
+                candidate where it trained something.
 
         Returns:
             Whether it was new: a job's manifest is published once.
+
+        Raises:
+            ArtifactCorrupt: its bytes were not put; nothing is changed.
+        """
+
+    @abstractmethod
+    def release(self, manifest: Manifest, *, candidate: Manifest | None) -> bool:
+        """
+        As `publish` with *release*, if the pipeline's candidate is still the one
+        that *manifest* was made from: what another run has trained meanwhile is
+        neither hidden nor outdone.
+
+        Args:
+            manifest: what; its bytes are put already.
+            candidate: what `candidate` gave, before *manifest* was made.
+
+        Returns:
+            Whether it was taken over. If not, nothing is changed: make it anew.
 
         Raises:
             ArtifactCorrupt: its bytes were not put; nothing is changed.

@@ -281,13 +281,19 @@ class LoadedPipelines:
         """
         template = self._template(name)
         with self._lock:
+            # again as often as a run ends meanwhile: what it trained is saved as well
+            while not self._save_what_there_is(template):
+                pass
             self.refresh(force=True)
-            loaded = self._loaded[name]
-            if not isinstance(loaded.error, VersionError):
-                loaded.check()
-            manifest = manifests.to_save(self._client, template, loaded)
-            self._client.publish(manifest, release=True)
-            self.refresh(force=True)
+
+    def _save_what_there_is(self, template: Template) -> bool:
+        self.refresh(force=True)
+        loaded = self._loaded[template.name]
+        if not isinstance(loaded.error, VersionError):
+            loaded.check()
+        candidate = self._client.candidate(template.name)
+        manifest = manifests.to_save(self._client, template, loaded, candidate)
+        return self._client.release(manifest, candidate=candidate)
 
     def _template(self, name: str) -> Template:
         try:

@@ -39,11 +39,18 @@ def first(client: BaseOpStoreClient, template: Template, described: dict[str, Sa
     return Manifest(pipeline=template.name, saved=tuple(saved.values()), links=links)
 
 
-def to_save(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Manifest:
+def to_save(
+    client: BaseOpStoreClient, template: Template, loaded: Loaded, candidate: Manifest | None
+) -> Manifest:
     """
     What saving a pipeline writes: its newest run's training, and what is bound here.
+
+    Args:
+        client: where bytes are put.
+        template: the pipeline.
+        loaded: what is bound.
+        candidate: what the newest run trained.
     """
-    candidate = client.candidate(template.name)
     trained = candidate.saved if candidate else ()
     outdone = _outdone(client, template, loaded)
     parts = {

@@ -72,10 +72,12 @@ class FileSaver(BaseSaver):
 
     Args:
         root_path: the folder; processes that share the store must all reach it.
+            A relative one is meant from where the process stands now.
     """
 
     def __init__(self, root_path: str | os.PathLike[str]) -> None:
-        self.root_path = Path(root_path)
+        # as the address of a database: a later change of folder changes nothing
+        self.root_path = Path(root_path).absolute()
 
     def __repr__(self) -> str:
         return f"FileSaver({str(self.root_path)!r})"

@@ -128,16 +128,25 @@ class LocalOpStoreClient(BaseOpStoreClient):
             change = Change(connection)
             if key is not None and change.is_published(key):
                 return False
-            change.note_publication(manifest, key=key, released=released)
+            if key is not None or manifest.trained or not released:
+                change.note_publication(manifest, key=key, released=released)
             if released:
-                for saved in manifest.saved:
-                    change.save(saved, manifest)
-                change.validate(
-                    manifest.links, pipeline=manifest.pipeline or None, job_id=manifest.job_id
-                )
+                _release(change, manifest)
             else:
                 for saved in manifest.trained.values():
                     change.save_candidate(saved, manifest)
+            change.finish()
+        return True
+
+    def release(self, manifest: Manifest, *, candidate: Manifest | None) -> bool:
+        self._check_bytes(manifest)
+        with self._database.writing() as connection:
+            # the lock first: nobody publishes between the look and the change
+            change = Change(connection)
+            if sql_reads.candidate(connection, manifest.pipeline) != candidate:
+                return False
+            change.note_publication(manifest, key=None, released=True)
+            _release(change, manifest)
             change.finish()
         return True
 
@@ -181,6 +190,12 @@ class LocalOpStoreClient(BaseOpStoreClient):
 
     def close(self) -> None:
         self._database.close()
+
+
+def _release(change: Change, manifest: Manifest) -> None:
+    for saved in manifest.saved:
+        change.save(saved, manifest)
+    change.validate(manifest.links, pipeline=manifest.pipeline or None, job_id=manifest.job_id)
 
 
 def _durable(url: str) -> str:

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any
 
 from chariots_core.errors import GraphError
+from chariots_core.pipelines.names import checked_name, fault_of, shown
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.plan import BasePipeline
 from chariots_core.versioning import Version
@@ -44,7 +45,7 @@ class BaseNode(ABC):
         input_nodes: Sequence[str | ReservedNodes | BaseNode] | None = None,
         output_nodes: str | ReservedNodes | Sequence[str | ReservedNodes] | None = None,
     ) -> None:
-        self._name = _checked_name(name)
+        self._name = checked_name(name, "a node")
         self._input_nodes = tuple(self._checked_input(item) for item in _listed(input_nodes))
         self._output_nodes = tuple(self._checked_output(item) for item in _listed(output_nodes))
 
@@ -137,6 +138,7 @@ class Node(BaseNode):
         _check_op(op, name)
         self._op = op
         super().__init__(op.name if name is None else name, input_nodes, output_nodes)
+        _check_op_name(op, self._name)
 
     @property
     def op(self) -> BaseOp | BasePipeline:
@@ -169,6 +171,13 @@ def _check_op(op: object, node: str | None) -> None:
     raise GraphError(f"{op!r} is no op, and {where} needs one: {hint}", node=node)
 
 
+def _check_op_name(op: BaseOp | BasePipeline, node: str) -> None:
+    # Whether it is a text at all is seen where the ops of a pipeline are compared.
+    name: object = op.name
+    if isinstance(name, str) and (fault := fault_of(name)):
+        raise GraphError(f"the op of node {node!r} is called {shown(name)}: {fault}", node=node)
+
+
 def _listed(items: Any) -> Sequence[Any]:
     if items is None:
         return ()
@@ -180,11 +189,3 @@ def _listed(items: Any) -> Sequence[Any]:
 def _text_of(item: object) -> str | None:
     value = item.value if isinstance(item, ReservedNodes) else item
     return value if isinstance(value, str) and value else None
-
-
-def _checked_name(name: object) -> str:
-    if isinstance(name, str) and name and "/" not in name:
-        return name
-    raise GraphError(
-        f"{name!r} is no name for a node: give a text that is not empty and holds no '/'"
-    )

@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self
 from chariots_core.errors import GraphError, PipelineError
 from chariots_core.pipelines import graph
 from chariots_core.pipelines.callbacks import PipelineCallback, checked_callbacks
+from chariots_core.pipelines.names import checked_name
 from chariots_core.pipelines.nodes import BaseNode
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.plan import BasePipeline, Plan, Step
@@ -75,7 +76,7 @@ class Pipeline(BasePipeline):
         pipeline_callbacks: Sequence[PipelineCallback] | None = None,
         use_worker: bool | None = None,
     ) -> None:
-        self._name = _checked_name(name)
+        self._name = checked_name(name, "a pipeline")
         self._nodes = _checked_list(self._name, pipeline_nodes)
         self._plan = graph.build_plan(self._name, self._nodes)
         self._op_edges = graph.op_edges(self._plan)
@@ -217,14 +218,6 @@ def _version(step: Step, ops: Mapping[str, BaseOp]) -> Version:
     if step.nested is not None:
         return reduce(add, (_version(inner, ops) for inner in step.nested[1].steps))
     return step.node.node_version if step.op is None else ops[step.path].op_version
-
-
-def _checked_name(name: object) -> str:
-    if isinstance(name, str) and name and "/" not in name:
-        return name
-    raise GraphError(
-        f"{name!r} is no name for a pipeline: give a text that is not empty and holds no '/'"
-    )
 
 
 def _checked_list(pipeline: str, nodes: object) -> tuple[BaseNode, ...]:

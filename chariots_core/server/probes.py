@@ -43,7 +43,7 @@ class ProbeViews:
             "pipelines": _reason(self._app.open),
         }
         if self._app.pool is not None:
-            checks["job_store"] = _reason(self._app.job_store.ping)
+            checks["job_store"] = _reason(self._ping_job_store)
         reasons = {name: reason for name, reason in checks.items() if reason is not None}
         body: dict[str, Any] = {"status": "unavailable" if reasons else "ok"}
         if reasons:
@@ -52,6 +52,10 @@ class ProbeViews:
             body |= self._details(checks)
         fields = (("Retry-After", "5"),) if reasons else ()
         return answer(body, 503 if reasons else 200, fields)
+
+    def _ping_job_store(self) -> None:
+        # the handle too is made under guard
+        self._app.job_store.ping()
 
     def _details(self, checks: dict[str, str | None]) -> dict[str, Any]:
         pool = self._app.pool

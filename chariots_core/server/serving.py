@@ -22,6 +22,7 @@ from chariots_core.workers.app_specs import full_spec
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.isolation.unix import die_with_parent
+from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.session import WorkerSettings
 from chariots_core.workers.signals import StopSignals
@@ -73,6 +74,7 @@ def serve(
 
     Raises:
         ConfigurationError: the app, its backend or the port cannot be used.
+        UnsupportedCapability: job workers are wanted, and the backend has none.
         StoreUnavailable: a store of the app cannot be opened.
         ChildFailed: a process ended at its start.
     """
@@ -123,6 +125,8 @@ def _check_stores(server: PipelinesServer, job_workers: int) -> None:
     app = server.chariots
     app.open()
     if app.pool is not None:
+        if job_workers:
+            app.pool.capabilities.require("spawn", backend=app.pool.name)
         app.job_store.ping()
         tell_risks(app.job_store)
     elif job_workers:
@@ -140,6 +144,9 @@ def _worker_slot(server: PipelinesServer) -> Slot:
 
     def start() -> WorkerProcess:
         assert app.pool is not None
+        if getattr(app.pool.spawn_worker, "__func__", None) is not BaseWorkerPool.spawn_worker:
+            # how its workers begin is for the pool to say
+            return app.pool.spawn_worker(start_method="fork")
         return spawn_worker(app.pool, settings=settings, start_method="fork", quiet=False)
 
     return Slot("job worker", start)

@@ -74,14 +74,7 @@ def read_address(text: str, *, kind: str) -> Address:
     Raises:
         ConfigurationError: it is not one, or cannot work.
     """
-    try:
-        url = make_url(text)
-        driver = _DRIVERS[url.drivername]
-    except (ArgumentError, KeyError, ValueError, TypeError, AttributeError):
-        raise ConfigurationError(
-            f"the address of the {kind} cannot be understood: write {_FORMS}"
-        ) from None
-    url = url.set(drivername=driver)
+    url = _understood(text, kind)
     if url.get_backend_name() == "sqlite":
         return _sqlite_address(url, kind)
     if importlib.util.find_spec("psycopg") is None:
@@ -89,6 +82,31 @@ def read_address(text: str, *, kind: str) -> Address:
             f"the {kind} {_shown(url)!r} needs psycopg: pip install 'chariots-core[postgres]'"
         )
     return Address(url=url, shown=_shown(url))
+
+
+def is_address(text: str) -> bool:
+    """
+    Whether *text* is the address of a database that processes can share, whatever
+    is installed here to reach it.
+    """
+    try:
+        url = _understood(text, "store")
+        if url.get_backend_name() == "sqlite":
+            _sqlite_address(url, "store")
+    except ConfigurationError:
+        return False
+    return True
+
+
+def _understood(text: str, kind: str) -> URL:
+    try:
+        url = make_url(text)
+        driver = _DRIVERS[url.drivername]
+    except (ArgumentError, KeyError, ValueError, TypeError, AttributeError):
+        raise ConfigurationError(
+            f"the address of the {kind} cannot be understood: write {_FORMS}"
+        ) from None
+    return url.set(drivername=driver)
 
 
 def _sqlite_address(url: URL, kind: str) -> Address:

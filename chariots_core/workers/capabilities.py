@@ -4,8 +4,8 @@ What a backend can do, declared: what is declared is tested, the rest is refused
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 import attrs
 
@@ -162,6 +162,17 @@ CORE_CAPABILITIES: Final = Capabilities(
 )
 
 
+def _of_type(kind: type, what: str) -> Callable[[object, attrs.Attribute[Any], object], None]:
+    def check(_: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise TypeError(
+                f"{attribute.name} of a BackendInfo must be {what}, "
+                f"and is of type {type(value).__name__!r}"
+            )
+
+    return check
+
+
 @attrs.frozen(kw_only=True)
 class BackendInfo:
     """
@@ -173,8 +184,11 @@ class BackendInfo:
             would always agree.
         capabilities: what it can do.
         summary: one sentence for people who choose a backend.
+
+    Raises:
+        TypeError: one of them is something else.
     """
 
-    contract_version: int
-    capabilities: Capabilities
-    summary: str = ""
+    contract_version: int = attrs.field(validator=_of_type(int, "a whole number"))
+    capabilities: Capabilities = attrs.field(validator=_of_type(Capabilities, "Capabilities"))
+    summary: str = attrs.field(default="", validator=_of_type(str, "a text"))

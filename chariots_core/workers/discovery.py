@@ -5,7 +5,7 @@ Which plugins are installed: read from metadata, without importing any of them.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
@@ -84,6 +84,24 @@ def find_entries(group: str) -> tuple[PluginEntry, ...]:
     return tuple(sorted(entries, key=lambda entry: (entry.name, entry.distribution)))
 
 
+def ambiguities(entries: Sequence[PluginEntry]) -> Mapping[str, str]:
+    """
+    What is wrong with each name that more than one of *entries*, all of one group, has.
+    """
+    named: dict[str, list[PluginEntry]] = {}
+    for entry in entries:
+        named.setdefault(entry.name, []).append(entry)
+    return {name: _ambiguous("plugin", twins) for name, twins in named.items() if len(twins) > 1}
+
+
+def _ambiguous(kind: str, twins: Sequence[PluginEntry]) -> str:
+    owners = " and ".join(f"{entry.distribution!r} {entry.version}" for entry in twins)
+    return (
+        f"more than one distribution offers a {kind} {twins[0].name!r}: {owners}; "
+        f"uninstall all but one of them"
+    )
+
+
 def find_backend(name: str) -> PluginEntry:
     """
     The one installed backend of that name; nothing is imported.
@@ -98,12 +116,7 @@ def find_backend(name: str) -> PluginEntry:
     if len(matches) == 1:
         return matches[0]
     if matches:
-        owners = " and ".join(f"{entry.distribution!r} {entry.version}" for entry in matches)
-        raise BackendAmbiguous(
-            f"more than one distribution offers a worker backend {name!r}: {owners}; "
-            f"uninstall all but one of them",
-            backend=name,
-        )
+        raise BackendAmbiguous(_ambiguous("worker backend", matches), backend=name)
     raise BackendNotInstalled(_missing(name, sorted({e.name for e in entries})), backend=name)
 
 

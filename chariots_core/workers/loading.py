@@ -83,7 +83,7 @@ def _info(plugin: object, entry: PluginEntry) -> BackendInfo | None:
     found = [i for i in checks.implementations(plugin) if i.hook == checks.REQUIRED[0]]
     if not found or found[0].options is None:
         return None
-    info = guarded(found[0].function, f"{entry} failed to describe itself", backend=entry.name)
+    info = _described(found[0].function, entry)
     if not isinstance(info, BackendInfo):
         raise BackendBroken(
             f"{entry} described itself by {kind_of(info)} where a BackendInfo is due",
@@ -100,6 +100,20 @@ def _info(plugin: object, entry: PluginEntry) -> BackendInfo | None:
     return info
 
 
+def _described(describe: Callable[[], object], entry: PluginEntry) -> object:
+    try:
+        return describe()
+    except ChariotsError:
+        raise
+    except (Exception, SystemExit) as error:
+        # It was told no option, so there is no secret in what it says.
+        raise BackendBroken(
+            f"{entry} failed to describe itself: {type(error).__name__}: {error}; "
+            f"repair or uninstall that distribution",
+            backend=entry.name,
+        ) from error
+
+
 def guarded(call: Callable[[], T], what: str, *, backend: str) -> T:
     """
     What *call*, code of a plugin, gives; whatever it raises, but for errors of
@@ -109,7 +123,7 @@ def guarded(call: Callable[[], T], what: str, *, backend: str) -> T:
         return call()
     except ChariotsError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise BackendBroken(
             f"{what}: {type(error).__name__}; the cause is chained", backend=backend
         ) from error

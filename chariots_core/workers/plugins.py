@@ -23,6 +23,7 @@ from chariots_core.workers import hookspecs
 from chariots_core.workers.capabilities import BackendInfo
 from chariots_core.workers.discovery import (
     PLUGINS_GROUP,
+    ambiguities,
     find_backend,
     find_entries,
 )
@@ -44,6 +45,11 @@ T = TypeVar("T")
 #: What an app may say of its workers: a pool, a backend's name, or a mapping
 #: with the name under ``"backend"`` and the options beside it.
 WorkerPoolSpec: TypeAlias = BaseWorkerPool | str | Mapping[str, Any]
+
+#: What pluggy is told in front of a name: a plugin may be called whatever it
+#: likes, and takes no backend's name away.
+_PLUGIN: Final = "plugin:"
+_BACKEND: Final = "backend:"
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
@@ -86,7 +92,7 @@ class PluginManager:
     ) -> None:
         self._pluggy = pluggy.PluginManager(hookspecs.PROJECT)
         self._pluggy.add_hookspecs(hookspecs)
-        self._pluggy.register(CoreHooks(), "chariots-core")
+        self._pluggy.register(CoreHooks(), "core:")
         self._infos: dict[str, BackendInfo] = {}
         self._problems: dict[str, str] = {}
         environ = os.environ
@@ -113,10 +119,19 @@ class PluginManager:
             ConfigurationError: one of its hooks is wrong, or the name is taken.
         """
         check_extension(plugin, f"plugin {name!r}")
+        if self._pluggy.has_plugin(f"{_PLUGIN}{name}"):
+            raise ConfigurationError(
+                f"plugin {name!r} cannot be used: another one has that name; give it another name"
+            )
         try:
-            self._pluggy.register(plugin, name)
-        except (ValueError, pluggy.PluginValidationError) as error:
+            self._pluggy.register(plugin, f"{_PLUGIN}{name}")
+        except pluggy.PluginValidationError as error:
             raise ConfigurationError(f"plugin {name!r} cannot be used: {error}") from error
+        except ValueError as error:
+            raise ConfigurationError(
+                f"plugin {name!r} cannot be used beside another name of the same plugin: "
+                "give each name an object of its own"
+            ) from error
 
     def use_backend(self, name: str) -> BackendInfo:
         """
@@ -205,10 +220,10 @@ class PluginManager:
         for impl in reversed(self._pluggy.hook.chariots_job_event.get_hookimpls()):
             try:
                 impl.function(*(facts[name] for name in impl.argnames))
-            except Exception:  # noqa: BLE001 - a plugin may raise anything
+            except (Exception, SystemExit):  # noqa: BLE001 - a plugin may raise anything
                 _log.exception(
                     "plugin %r failed to observe event %r of job %s; the job goes on",
-                    impl.plugin_name,
+                    impl.plugin_name.removeprefix(_PLUGIN),
                     event_name,
                     record.id,
                 )
@@ -216,10 +231,14 @@ class PluginManager:
     # -- inside
 
     def _load_extensions(self, disabled: set[str], *, strict: bool) -> None:
-        for entry in () if "*" in disabled else find_entries(PLUGINS_GROUP):
+        entries = () if "*" in disabled else find_entries(PLUGINS_GROUP)
+        ambiguous = ambiguities(entries)
+        for entry in entries:
             if entry.name in disabled:
                 continue
             try:
+                if entry.name in ambiguous:
+                    raise ConfigurationError(ambiguous[entry.name])
                 self.register(load_extension(entry), name=entry.name)
             except ConfigurationError as error:
                 if strict:
@@ -229,7 +248,7 @@ class PluginManager:
 
     def _register_backend(self, plugin: object, name: str) -> None:
         try:
-            self._pluggy.register(plugin, f"backend:{name}")
+            self._pluggy.register(plugin, f"{_BACKEND}{name}")
         except pluggy.PluginValidationError as error:
             raise BackendBroken(
                 f"backend {name!r} cannot be used: {error}", backend=name
@@ -246,7 +265,7 @@ class PluginManager:
         others = [
             plugin
             for key, plugin in self._pluggy.list_name_plugin()
-            if key.startswith("backend:") and key != f"backend:{name}"
+            if key.startswith(_BACKEND) and key != f"{_BACKEND}{name}"
         ]
         create = self._pluggy.subset_hook_caller("chariots_create_worker_pool", others)
         pool = guarded(

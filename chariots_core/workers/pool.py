@@ -11,7 +11,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Final, Self, Unpack, final
 
 from chariots_core.errors import (
+    BackendError,
     BackendMisconfigured,
+    ConfigurationError,
     UnsupportedCapability,
 )
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
@@ -95,13 +97,16 @@ class BaseWorkerPool(ABC):
     store_url: str | None = None
 
     _declared: ClassVar[Capabilities] = CORE_CAPABILITIES
+    _named_by_class: ClassVar[bool] = True
     _app: PoolApp | None = None
     _job_store: JobStore | None = None
     _bound_url: str | None = None
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.name = cls.name or cls.__name__
+        stated = _stated_name(cls)
+        cls._named_by_class = not stated
+        cls.name = stated or cls.__name__
         cls._declared = cls.__dict__.get("capabilities", cls._declared)
         cls.capabilities = cls._declared
         if (
@@ -192,6 +197,10 @@ class BaseWorkerPool(ABC):
     def bind(self, app: PoolApp) -> Self:
         """
         Tie the pool to *app*: this very pool the first time, else a copy of it.
+
+        Raises:
+            BackendMisconfigured: jobs cannot be kept where the pool or the
+                environment says.
         """
         if self._app is app:
             return self
@@ -200,7 +209,21 @@ class BaseWorkerPool(ABC):
         pool._job_store = None  # noqa: SLF001
         # From here on it means the same file, wherever the process goes.
         pool._bound_url = pool.resolved_store_url()  # noqa: SLF001
+        pool._check_store(app.name)  # noqa: SLF001
         return pool
+
+    def _check_store(self, app: str) -> None:
+        # a handle opens nothing: what is wrong with its address is known before any job is
+        try:
+            self.create_job_store(app)
+        except BackendError:
+            raise
+        except ConfigurationError as error:
+            source = "CHARIOTS_JOB_STORE" if self.store_url is None else "its own address"
+            raise BackendMisconfigured(
+                f"backend {self.name!r} cannot keep jobs where {source} says: {error.message}",
+                backend=self.name,
+            ) from error
 
     @property
     def app(self) -> PoolApp:
@@ -399,3 +422,14 @@ class BaseWorkerPool(ABC):
         """
         if self._job_store is not None:
             self._job_store.close()
+
+
+def _stated_name(cls: type[BaseWorkerPool]) -> str:
+    """
+    The name that a class, or one that it comes from, gives itself; empty: none does.
+    """
+    for base in cls.__mro__:
+        name: str = base.__dict__.get("name", "")
+        if name and not base.__dict__.get("_named_by_class"):
+            return name
+    return ""

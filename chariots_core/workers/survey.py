@@ -15,6 +15,7 @@ from chariots_core.workers.discovery import (
     BACKENDS_GROUP,
     PLUGINS_GROUP,
     PluginEntry,
+    ambiguities,
     find_entries,
 )
 from chariots_core.workers.loading import load_backend, load_extension
@@ -53,7 +54,9 @@ def survey() -> tuple[PluginReport, ...]:
     backends = find_entries(BACKENDS_GROUP)
     names = Counter(entry.name for entry in backends)
     reports = [_backend(entry, twins=names[entry.name]) for entry in backends]
-    return (*reports, *map(_extension, find_entries(PLUGINS_GROUP)))
+    plugins = find_entries(PLUGINS_GROUP)
+    ambiguous = ambiguities(plugins)
+    return (*reports, *(_extension(entry, ambiguous.get(entry.name)) for entry in plugins))
 
 
 def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
@@ -64,8 +67,8 @@ def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
         )
     try:
         _, info = load_backend(entry)
-    except ConfigurationError as error:
-        return attrs.evolve(report, error=error.message)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        return attrs.evolve(report, error=_reason(entry, error))
     return attrs.evolve(
         report,
         contract_version=info.contract_version,
@@ -74,13 +77,21 @@ def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
     )
 
 
-def _extension(entry: PluginEntry) -> PluginReport:
+def _extension(entry: PluginEntry, ambiguity: str | None) -> PluginReport:
     report = _report("plugin", entry)
+    if ambiguity is not None:
+        return attrs.evolve(report, error=ambiguity)
     try:
         load_extension(entry)
-    except ConfigurationError as error:
-        return attrs.evolve(report, error=error.message)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
+        return attrs.evolve(report, error=_reason(entry, error))
     return report
+
+
+def _reason(entry: PluginEntry, error: BaseException) -> str:
+    if isinstance(error, ConfigurationError):
+        return error.message
+    return f"{entry} cannot be looked over: {type(error).__name__}: {error}"
 
 
 def _report(kind: Literal["backend", "plugin"], entry: PluginEntry) -> PluginReport:

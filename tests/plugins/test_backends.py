@@ -250,8 +250,8 @@ def test_command_lists_all(site: Path, tmp_path: Path) -> None:
 
     assert ["zoo-good", "1.0", "1", "ok"] == rows["good"]
     assert ["chariots-core", "1", "ok"] == [rows["local"][0], *rows["local"][2:]]
-    assert {"broken"} == {
-        rows[name][3] for name, _, _, _ in zoo.BAD if name not in {"no_pool", "raises"}
-    }
+    assert {"broken"} == {rows[name][3] for name, _, _, _ in zoo.BAD if name not in zoo.BAD_AT_WORK}
+    assert {"ok"} == {rows[name][3] for name in zoo.BAD_AT_WORK}
     assert "a_library_that_is_not_there" in done.stderr
+    assert "RuntimeError: do not look at me" in done.stderr
     assert "Traceback" not in done.stderr

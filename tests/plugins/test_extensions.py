@@ -23,6 +23,15 @@ OBSERVER = """
         seen.append([app, event_name, record.pipeline])
 """
 
+LEAVES = """
+    from chariots_core.workers import hookimpl
+
+
+    @hookimpl
+    def chariots_job_event():
+        raise SystemExit(5)
+"""
+
 WRAPPER = """
     from chariots_core.workers import hookimpl
 
@@ -60,9 +69,10 @@ SUBMIT = f"""
 @pytest.fixture(name="extended", scope="session")
 def _extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    A folder with an observer, a wrapper, and two broken plugins.
+    A folder with an observer, a wrapper, one that wants to leave, and two broken plugins.
     """
     plugins = [
+        plugin("leaves", "ext_leaves", LEAVES),
         plugin("sees", "ext_sees", OBSERVER),
         plugin("wraps", "ext_wraps", WRAPPER),
         plugin("unimportable", "ext_unimportable", "import a_library_that_is_not_there"),
@@ -93,6 +103,16 @@ def test_observer_and_wrapper_are_used(extended: Path, tmp_path: Path) -> None:
     ] == seen["ext_wraps"]
 
 
+def test_observer_that_exits_is_logged(extended: Path, tmp_path: Path) -> None:
+    """
+    An observer that leaves the process does not: it is logged, and the submitter gets the job.
+    """
+    found = submit(extended, tmp_path)
+
+    assert [["plain", "queued", "echo"]] == found["seen"]["ext_sees"]
+    assert "plugin 'leaves' failed to observe event 'queued'" in found["stderr"]
+
+
 def test_broken_plugins_are_left_out(extended: Path, tmp_path: Path) -> None:
     """
     Broken plugins are left out, each with one warning that names it and its fault.
@@ -115,7 +135,9 @@ def test_disabled_plugins_are_not_imported(extended: Path, tmp_path: Path) -> No
     """
     Plugins that CHARIOTS_DISABLE_PLUGINS names are not imported; the others are used.
     """
-    found = submit(extended, tmp_path, CHARIOTS_DISABLE_PLUGINS="wraps, misspelt,unimportable")
+    found = submit(
+        extended, tmp_path, CHARIOTS_DISABLE_PLUGINS="wraps, misspelt,unimportable,leaves"
+    )
 
     assert ({}, "") == (found["problems"], found["stderr"])
     assert found["seen"]["ext_wraps"] is None
@@ -149,3 +171,48 @@ def test_strict_makes_a_broken_plugin_an_error(extended: Path, tmp_path: Path) -
     found = run_python(program, site=extended, cwd=tmp_path, env={"CHARIOTS_STRICT_PLUGINS": "1"})
 
     assert "'misspelt'" in found["message"]
+
+
+@pytest.fixture(name="twins", scope="session")
+def _twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A folder with two plugins of one name, and one of a name of its own.
+    """
+    plugins = [
+        plugin("twin", "ext_twin_1", OBSERVER),
+        plugin("twin", "ext_twin_2", OBSERVER),
+        plugin("sees", "ext_sees", OBSERVER),
+    ]
+    work = tmp_path_factory.mktemp("wheels")
+    return install(plugins, tmp_path_factory.mktemp("twins") / "site", work)
+
+
+def test_plugins_of_one_name_are_left_out(twins: Path, tmp_path: Path) -> None:
+    """
+    Of plugins that share a name none is used; both distributions and the way out are named.
+    """
+    found = submit(twins, tmp_path)
+
+    told = "'twin': 'ext-twin-1' 1.0 and 'ext-twin-2' 1.0; uninstall all but one of them"
+    assert [["plain", "queued", "echo"]] == found["seen"]["ext_sees"]
+    assert 2 == len(found["problems"])
+    assert [] == [text for text in found["problems"].values() if told not in text]
+    assert {} == submit(twins, tmp_path, CHARIOTS_DISABLE_PLUGINS="twin")["problems"]
+
+
+def test_plugins_of_one_name_are_listed_as_broken(twins: Path, tmp_path: Path) -> None:
+    """
+    `chariots backends` shows that they cannot be used, and why.
+    """
+    program = """
+        import json
+        from chariots_core.workers.survey import survey
+
+        print(json.dumps({"errors": [[r.distribution, r.error] for r in survey() if r.kind == "plugin"]}))
+    """
+
+    errors = dict(run_python(program, site=twins, cwd=tmp_path)["errors"])
+
+    assert errors["ext-sees"] is None
+    assert "uninstall all but one" in errors["ext-twin-1"]
+    assert errors["ext-twin-1"] == errors["ext-twin-2"]

@@ -78,6 +78,15 @@ _CREATE = """
         return Pool()
 """
 
+#: A module that does not even say what is in it.
+SHY = """
+    def __dir__():
+        raise RuntimeError("do not look at me")
+"""
+
+#: Those that show no fault before a pool is asked for.
+BAD_AT_WORK = frozenset({"no_pool", "raises", "create_exits"})
+
 #: The bad ones: name, source, the error it gives, and what its message says.
 BAD: list[tuple[str, str, str, list[str]]] = [
     (
@@ -145,6 +154,36 @@ BAD: list[tuple[str, str, str, list[str]]] = [
         ["described itself by an object of type 'dict' where a BackendInfo is due"],
     ),
     (
+        "version_as_text",
+        _HEAD + _INFO.replace("contract_version=1", 'contract_version="1"') + _CREATE,
+        "BackendBroken",
+        ["failed to describe itself", "contract_version", "a whole number", "'str'", "repair"],
+    ),
+    (
+        "no_capabilities",
+        _HEAD + _INFO.replace("Capabilities())", "None)") + _CREATE,
+        "BackendBroken",
+        ["failed to describe itself", "capabilities", "must be Capabilities", "'NoneType'"],
+    ),
+    (
+        "info_exits",
+        _HEAD + _INFO.replace("return BackendInfo", "raise SystemExit(3)  #") + _CREATE,
+        "BackendBroken",
+        ["failed to describe itself", "SystemExit: 3"],
+    ),
+    (
+        "info_argument",
+        _HEAD + _INFO.replace("backend_info()", "backend_info(name)") + _CREATE,
+        "BackendBroken",
+        ["failed to describe itself", "TypeError", "'name'"],
+    ),
+    (
+        "create_exits",
+        _HEAD + _INFO + _CREATE.replace("return Pool()", "raise SystemExit(3)"),
+        "BackendBroken",
+        ["failed to make its worker pool", "SystemExit"],
+    ),
+    (
         "raises",
         _HEAD + _INFO + _CREATE.replace("return Pool()", "raise KeyError('password')"),
         "BackendBroken",
@@ -179,7 +218,8 @@ def distributions() -> list[Distribution]:
             "chariots.worker_backends": {"lost": "zoo_nowhere", "attribute": "zoo_object:plugin"}
         },
     )
+    shy = backend("shy", "zoo_shy", SHY)
     twins = [
         backend("twin", f"zoo_twin_{n}", _HEAD + _INFO + _CREATE, version=f"{n}.0") for n in (1, 2)
     ]
-    return [good, *bad, lost, *twins]
+    return [good, *bad, shy, lost, *twins]

@@ -22,7 +22,7 @@ import sys
 from chariots_core.errors import ChariotsError
 from chariots_core.server.serving import serve
 try:
-    sys.exit(serve("tests.served_app:app", **eval(sys.argv[1])))
+    sys.exit(serve(sys.argv[1], **eval(sys.argv[2])))
 except ChariotsError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 """
@@ -33,12 +33,14 @@ class Served:
     ``serve`` in a process of its own.
     """
 
-    def __init__(self, folder: Path, **options: object) -> None:
+    def __init__(
+        self, folder: Path, *, app: str = "tests.served_app:app", **options: object
+    ) -> None:
         options = {"port": 0, "processes": 2, **options}
         self.log = folder / f"serve-{time.monotonic_ns()}.log"
         with self.log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", PROGRAM, repr(options)],
+                [sys.executable, "-c", PROGRAM, app, repr(options)],
                 cwd=ROOT,
                 env={**os.environ, "SERVED_APP_FOLDER": str(folder)},
                 stdout=output,

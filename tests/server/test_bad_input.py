@@ -315,6 +315,54 @@ def test_a_fault_of_the_server_shows_nothing(
     assert response.get_json()["instance"] in caplog.text
 
 
+@pytest.mark.parametrize(
+    "call", [(RUNS, "revision"), (RUNS, "newest"), ("/pipelines/is_odd/main", "revision")]
+)
+def test_a_fault_of_a_store_in_a_run_shows_nothing(
+    server: PipelinesServer,
+    http: FlaskClient,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    call: tuple[str, str],
+) -> None:
+    """
+    What the framework meets around a run is no error of the run: it is 500 with the
+    request's id, and its words are in the log alone.
+    """
+
+    def fault(*_: object, **__: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    path, method = call
+    monkeypatch.setattr(server.chariots.op_store, method, fault)
+
+    response = http.post(path, json={"input" if path == RUNS else "pipeline_input": 4})
+
+    assert (500, "internal-error") == problem(response)
+    assert "hunter2" not in response.text
+    assert "exception_type" not in response.get_json()
+    assert "hunter2" in caplog.text
+    assert response.get_json()["instance"] in caplog.text
+
+
+def test_a_fault_after_a_training_shows_nothing(
+    server: PipelinesServer, http: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    That what a run trained cannot be kept is a fault of the server, and none of the run.
+    """
+
+    def fault(*_: object, **__: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr(server.chariots.op_store, "publish", fault)
+
+    response = http.post("/api/v1/pipelines/train/runs", json={"input": 4})
+
+    assert (500, "internal-error") == problem(response)
+    assert "hunter2" not in response.text
+
+
 def test_a_store_that_is_away_is_503(tmp_path: Path) -> None:
     """
     42: a job store that cannot be opened is 503 with Retry-After, names the store, and

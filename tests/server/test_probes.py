@@ -51,6 +51,25 @@ def test_not_ready_names_the_stores(tmp_path: Path) -> None:
     assert int(response.headers["Retry-After"]) >= 1
 
 
+def test_a_job_store_that_cannot_be_made_is_a_reason(
+    queueing: PipelinesServer, queue: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A probe answers, even if there is no handle on the job store at all.
+    """
+
+    def fault(app: str) -> None:
+        raise RuntimeError("password=hunter2")
+
+    monkeypatch.setattr(queueing.chariots.pool, "create_job_store", fault)
+    monkeypatch.setattr(queueing.chariots.pool, "_job_store", None)
+    response = queue.get("/readyz?verbose=1")
+
+    body = response.get_json()
+    assert (503, ["job_store"]) == (response.status_code, list(body["reasons"]))
+    assert "hunter2" not in response.text
+
+
 def test_ready_without_a_worker(queue: FlaskClient) -> None:
     """
     That no worker lives is told, and is no reason not to be ready.

@@ -111,6 +111,34 @@ def test_jobs_run_beside_it(tmp_path: Path) -> None:
         wait_until(done, timeout=20.0, message=lambda: served.output)
 
 
+def test_a_pool_starts_its_workers_itself(tmp_path: Path) -> None:
+    """
+    Where a pool says how its workers begin, the workers beside the server begin so.
+    """
+    with Served(tmp_path, app="tests.own_workers_app:app", processes=1, job_workers=2) as served:
+        response = served.post(RUNS.format("echo"), {"input": 1, "use_worker": True})
+        job = response.json()["job"]["id"]
+        wait_until(lambda: served.get(f"/api/v1/jobs/{job}").json().get("output") == 1)
+        pids = [int(line) for line in (tmp_path / "workers").read_text().splitlines()]
+
+        assert 2 == len(pids)
+        assert set(pids) <= set(children(served.process.pid))
+        assert 0 == served.stop(), served.output
+
+    wait_until(lambda: gone(pids), message="the end of the workers")
+
+
+def test_workers_that_the_backend_does_not_have(tmp_path: Path) -> None:
+    """
+    Workers beside the server are refused at its start, where the backend has none.
+    """
+    served = Served(tmp_path, app="tests.own_workers_app:without", job_workers=1)
+
+    assert 1 == served.process.wait(timeout=30)
+    assert "UnsupportedCapability" in served.output
+    assert "does not declare the capability 'spawn'" in served.output
+
+
 @pytest.mark.crash
 def test_a_killed_web_process_is_replaced(tmp_path: Path) -> None:
     """

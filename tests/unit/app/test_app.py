@@ -4,6 +4,7 @@ The app without HTTP: runs, jobs, and what a worker asks of it.
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,6 +120,27 @@ def test_a_raising_op_leaves_a_job_as_it_is(app: App) -> None:
     assert "addone" == caught.value.__chariots_node__  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("method", ["revision", "put_blob"])
+def test_a_fault_of_a_store_in_a_job_shows_nothing(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    """
+    What the framework meets around the run of a job is in the worker's log, and in no
+    part of the error that the job's record keeps.
+    """
+
+    def fault(*_: object) -> None:
+        raise RuntimeError("password=hunter2")
+
+    app.open()
+    monkeypatch.setattr(app.op_store, method, fault)
+    with pytest.raises(errors.ChariotsError, match="a fault of its own in job 'j'") as caught:
+        app.execute_job(job_input("train", "4", []))
+
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+    assert "hunter2" in caplog.text
+
+
 def test_a_raising_op_is_an_execution_error_of_a_run(app: App) -> None:
     """
     In a run it is an ExecutionError with type and node, whose cause it is.
@@ -169,6 +191,23 @@ def test_errors_that_refuse_attributes_stay_what_they_are(tmp_path: Path) -> Non
 
     assert caught.value.exception_type == f"{__name__}.Stopped"
     assert ("stopping", "stopping") == (caught.value.node, node_of(raised.value))
+
+
+def test_a_raising_callback_is_an_execution_error_of_a_run(tmp_path: Path) -> None:
+    """
+    What a callback around the whole run raises is the user's too, and no node's.
+    """
+
+    class Raising(PipelineCallback):
+        def before_execution(self, pipeline: Any, args: Any) -> None:
+            raise ValueError("no such tenant")
+
+    app = make_app(tmp_path, callbacks=[Raising()])
+
+    with pytest.raises(errors.ExecutionError, match="no such tenant") as caught:
+        app.run("is_odd", 4)
+
+    assert ("ValueError", None) == (caught.value.exception_type, caught.value.node)
 
 
 def test_a_large_result_is_refused(tmp_path: Path) -> None:

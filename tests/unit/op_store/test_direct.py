@@ -56,6 +56,24 @@ def test_two_clients_of_one_folder(tmp_path: Path) -> None:
     assert 2 == count().load(TestOpStoreClient(tmp_path)).run()
 
 
+def test_relative_folder_is_left_behind_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A relative folder is one place for facts and bytes, wherever the process goes.
+    """
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    client = TestOpStoreClient("store")
+    counted = count()
+    counted.run()
+    counted.save(client)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    assert 2 == count().load(client).run()
+    assert [] == list((tmp_path / "elsewhere").iterdir())
+
+
 def test_folder_with_odd_characters(tmp_path: Path) -> None:
     """
     Any folder will do.

@@ -243,3 +243,46 @@ def test_files_need_no_fsspec(tmp_path: Path) -> None:
     )
 
     assert "False" == done.stdout.strip()
+
+
+def save_often(url: str, folder: str, begun: str, enough: str) -> None:
+    """
+    Save again and again, until a file is there; leave another one after the first time.
+    """
+    app = App(open_store(url, folder))
+    deadline = time.monotonic() + 60
+    while not Path(enough).exists() and time.monotonic() < deadline:
+        app.loaded.save("train_centre")
+        Path(begun).touch()
+    app.store.close()
+
+
+def test_saving_elsewhere_takes_no_training_away(
+    place: Place, processes: ProcessPoolExecutor, tmp_path: Path
+) -> None:
+    """
+    Whoever trains and then saves has saved that training, whatever others save meanwhile.
+    """
+    app = App(place.open())
+    app.loaded.open()
+    enough = tmp_path / "enough"
+    begun = [tmp_path / "first", tmp_path / "second"]
+    savers = [
+        processes.submit(save_often, place.url, place.folder, str(path), str(enough))
+        for path in begun
+    ]
+    saved = []
+    try:
+        wait_until(lambda: all(path.exists() for path in begun), timeout=30)
+        for _ in range(30):
+            app.train("train_centre")
+            app.loaded.save("train_centre")
+            known = app.store.newest(["centre"])["centre"]
+            saved.append(float(app.store.get_blob(known.digest or "")))
+    finally:
+        enough.touch()
+    for saver in savers:
+        saver.result(60)
+    app.store.close()
+
+    assert [9.0 * number for number in range(1, 31)] == saved

@@ -175,3 +175,20 @@ def test_an_address_is_shown_without_its_password() -> None:
 
     assert "sekret" not in f"{saver!r} {caught.value}"
     assert "nothing-of-the-kind://***@host/folder" in repr(saver)
+
+
+def test_relative_folder_stays_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A relative folder is meant from where the process stood when the saver was made.
+    """
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    saver = FileSaver("bytes")
+    saver.save(b"first", "one")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    saver.save(b"second", "two")
+
+    assert b"first" == saver.load("one")
+    assert b"second" == (tmp_path / "bytes" / "two").read_bytes()

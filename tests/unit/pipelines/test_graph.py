@@ -142,6 +142,24 @@ MISTAKES: list[tuple[Callable[[], object], str | None, list[str]]] = [
     (lambda: Pipeline([node("a", [IN])], ""), None, ["'' is no name for a pipeline"]),
     (lambda: Pipeline([node("a", [IN])], "a/b"), None, ["holds no '/'"]),
     (lambda: Pipeline([node("a", [IN])], 3), None, ["3 is no name for a pipeline"]),  # type: ignore[arg-type]
+    (
+        lambda: Pipeline([node("a", [IN])], "x" * 256),
+        None,
+        ["xxx'... is no name for a pipeline", "has 256 characters", "give 255 at most"],
+    ),
+    (
+        lambda: Pipeline([node("a", [IN])], "a\0b"),
+        None,
+        ["'a\\x00b' is no name for a pipeline", "NUL", "leave that out"],
+    ),
+    (lambda: Pipeline([node("a", [IN])], "\ud800"), None, ["'\\ud800' is no name", "surrogate"]),
+    (lambda: node("x" * 256, [IN]), None, ["is no name for a node", "give 255 at most"]),
+    (lambda: node("a\udfff", [IN]), None, ["is no name for a node", "surrogate"]),
+    (
+        lambda: Node(type("Odd", (AddOne,), {"name": "a\0b"})(), name="n"),
+        "n",
+        ["op of node 'n' is called 'a\\x00b'", "leave that out"],
+    ),
     (lambda: Node(AddOne, [IN]), None, ["is no op", "write AddOne()"]),  # type: ignore[arg-type]
     (lambda: Node(3, [IN], name="n"), "n", ["3 is no op, and node 'n' needs one"]),  # type: ignore[arg-type]
     (lambda: node("a", [3]), "a", ["input 3 of node 'a' is neither a name nor a node"]),

@@ -4,6 +4,8 @@ Reading a backend's options.
 
 from __future__ import annotations
 
+import traceback
+
 import attrs
 import pytest
 
@@ -34,6 +36,44 @@ def test_good_options() -> None:
     assert Options(host="h", port=5) == read_options(
         Options, {"host": "h", "port": "5"}, backend="demo"
     )
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://u:hunter2@h/db",
+        "redis://:hunter2@h:6379/0",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///jobs.db?busy_timeout=hunter2",
+        "postgresql+asyncpg://u:hunter2@h/db",
+        "hunter2",
+        5,
+    ],
+)
+def test_address_that_cannot_keep_the_jobs_of_local(url: object) -> None:
+    """
+    What is no SQLite file and no PostgreSQL database is refused when the pool is
+    made, by the option's name and without its value.
+    """
+    with pytest.raises(BackendMisconfigured) as caught:
+        chariots_create_worker_pool("local", {"url": url})
+
+    assert (
+        "option 'url' must be the address of a SQLite file or a PostgreSQL database",
+    ) == caught.value.problems
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["sqlite:///jobs.db?synchronous=full", "postgres://u@h/db", "postgresql+psycopg://u:p@h/db"],
+)
+def test_address_that_can_keep_the_jobs_of_local(url: str) -> None:
+    """
+    A SQLite file and a PostgreSQL database are taken as they are.
+    """
+    assert url == LocalWorkerPool(url=url).store_url
 
 
 def test_all_problems_at_once() -> None:

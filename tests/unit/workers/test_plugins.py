@@ -248,8 +248,33 @@ def test_one_name_for_two_plugins() -> None:
     """
     manager = PluginManager()
     manager.register(Observer(), name="one")
-    with pytest.raises(ConfigurationError, match="plugin 'one'"):
+    with pytest.raises(ConfigurationError, match=r"plugin 'one' .* another name"):
         manager.register(Observer(), name="one")
+
+
+def test_two_names_for_one_plugin() -> None:
+    """
+    One object cannot be two plugins; the message says so, and shows no table of plugins.
+    """
+    manager, observer = PluginManager(), Observer()
+    manager.register(observer, name="one")
+    with pytest.raises(ConfigurationError, match="object of its own") as caught:
+        manager.register(observer, name="two")
+
+    assert "Observer" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["backend:local", "local", "core:", "chariots-core"])
+def test_plugin_may_be_called_like_something_else(name: str, tmp_path: Path) -> None:
+    """
+    The names of plugins and of backends have nothing to do with each other.
+    """
+    manager = PluginManager()
+    manager.register(Observer(), name=name)
+    pool = manager.create_worker_pool({"backend": "local", "url": f"sqlite:///{tmp_path}/jobs.db"})
+
+    assert pool is not None
+    assert "local" == pool.name
 
 
 def test_other_names_and_defaults_are_left_alone() -> None:

@@ -29,6 +29,7 @@ from chariots_core.jobs.record import JobRecord, is_job_id
 from chariots_core.jobs.store import Created, JobStore
 from chariots_core.jobs.tick import tick
 from chariots_core.jobs_sql import SqlJobStore
+from chariots_core.local.pool import LocalWorkerPool
 from chariots_core.workers import JobOptions, SubmitRequest
 from chariots_core.workers.pool import absolute_url
 from chariots_core.workers.session import WorkerSession
@@ -400,6 +401,37 @@ def test_store_address_from_the_environment(
     assert f"sqlite:///{tmp_path}/env.db" == pool.resolved_store_url()
 
 
+@pytest.mark.parametrize("url", ["mysql://u:hunter2@h/db", "sqlite://", "nowhere"])
+@pytest.mark.parametrize("backend", ["ready", "local"])
+def test_bad_address_is_known_when_the_pool_is_bound(
+    url: str, backend: str, make_app: MakeApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    An app is not made with an address that cannot keep jobs; who gave it is named.
+    """
+    monkeypatch.setenv("CHARIOTS_JOB_STORE", url)
+    pool = LocalWorkerPool() if backend == "local" else Ready(tmp_path)
+    pool.store_url = None
+    with pytest.raises(BackendMisconfigured, match="where CHARIOTS_JOB_STORE says") as from_outside:
+        make_app(pool)
+    own = Ready(tmp_path)
+    own.store_url = url
+    with pytest.raises(BackendMisconfigured, match="where its own address says") as from_inside:
+        make_app(own)
+
+    assert "hunter2" not in f"{from_outside.value} {from_inside.value}"
+
+
+def test_local_keeps_no_jobs_in_redis(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The queue of `local` is a database: the address of a Redis is refused when it is bound.
+    """
+    monkeypatch.setenv("CHARIOTS_JOB_STORE", "redis://localhost:6379/0")
+
+    with pytest.raises(BackendMisconfigured, match=r"CHARIOTS_JOB_STORE .* write sqlite"):
+        make_app(LocalWorkerPool())
+
+
 def test_names_of_subclasses() -> None:
     """
     A pool goes by its class's name unless it says otherwise; a subclass keeps what was said.
@@ -411,7 +443,14 @@ def test_names_of_subclasses() -> None:
     class Heir(Own):
         pass
 
+    class Nameless(Ready):
+        pass
+
+    class Both(Nameless, Own):
+        pass
+
     assert ("Ready", "own", "own") == (Ready.name, Own.name, Heir.name)
+    assert ("Nameless", "own") == (Nameless.name, Both.name)
 
 
 def test_bound_pool_stays_at_its_store(

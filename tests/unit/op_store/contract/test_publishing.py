@@ -148,3 +148,62 @@ def test_training_starts_from_what_came_last(store: LocalOpStoreClient) -> None:
     assert run_last is not None
 
     assert (version("v2"), version("v3")) == (saved_last.version, run_last.version)
+
+
+def test_release_names_the_candidate_it_is_made_from(store: LocalOpStoreClient) -> None:
+    """
+    A release is taken over as long as nobody has trained or saved since it was made.
+    """
+    manifest = run(store, "v1")
+    store.publish(manifest)
+    first = store.release(manifest, candidate=store.candidate("train"))
+    again = store.release(manifest, candidate=manifest)
+
+    assert (True, False, ["v1"], None) == (first, again, texts(store), store.candidate("train"))
+
+
+def test_release_does_not_hide_what_was_trained_meanwhile(store: LocalOpStoreClient) -> None:
+    """
+    A release made from an older candidate, or from none, changes nothing: the newer
+    one stays the candidate, and what the next training starts from.
+    """
+    older, newer = run(store, "v1"), run(store, "v2")
+    store.publish(older)
+    store.publish(newer)
+    before = store.revision()
+    late = [store.release(older, candidate=seen) for seen in (older, None)]
+    trained = newest(store, trained_by="train")
+    assert trained is not None
+
+    assert ([False, False], before, [], newer, version("v2")) == (
+        late,
+        store.revision(),
+        texts(store),
+        store.candidate("train"),
+        trained.version,
+    )
+
+
+def test_release_does_not_outdo_what_was_saved_meanwhile(store: LocalOpStoreClient) -> None:
+    """
+    A release made from a candidate that a job has replaced does not come before the job's.
+    """
+    manifest = run(store, "v1")
+    store.publish(manifest)
+    store.publish(job(store, "v2"))
+
+    assert (False, ["v2"]) == (store.release(manifest, candidate=manifest), texts(store))
+
+
+def test_release_without_a_training_leaves_the_candidate(store: LocalOpStoreClient) -> None:
+    """
+    Who saves a pipeline and has trained nothing takes no run's training away.
+    """
+    manifest = run(store, "v1")
+    store.publish(manifest)
+    store.publish(Manifest(pipeline="train", links=manifest.links), release=True)
+
+    assert (manifest, frozenset(manifest.links)) == (
+        store.candidate("train"),
+        store.valid(manifest.links),
+    )

@@ -16,8 +16,10 @@ from chariots_core.errors import (
 from chariots_core.op_store.savers import FileSaver
 from chariots_core.op_store.sql_store import LocalOpStoreClient
 from chariots_core.op_store.values import Link
+from chariots_core.pipelines import Node, Pipeline
+from chariots_core.pipelines.names import LONGEST_NAME
 from tests.unit.op_store.contract.manifests import job, texts
-from tests.unit.op_store.kit import open_store
+from tests.unit.op_store.kit import OUTPUT, App, Centre, Numbers, open_store
 
 
 def test_making_a_store_touches_nothing(tmp_path: Path) -> None:
@@ -88,3 +90,22 @@ def test_links_may_hold_any_name(store: LocalOpStoreClient) -> None:
     store.validate(odd)
 
     assert frozenset(odd) == store.valid([*odd, attrs.evolve(odd[0], upstream="x")])
+
+
+def test_longest_names_are_kept(store: LocalOpStoreClient) -> None:
+    """
+    What a pipeline and an op can be called, every database has room for.
+    """
+    longest = "\N{GREEK SMALL LETTER OMEGA}" * LONGEST_NAME
+    op = type("Named", (Centre,), {"name": longest})(fits=True)
+    served = Pipeline(
+        [Node(Numbers(), output_nodes="x"), Node(op, ["x"], OUTPUT)],
+        name="\N{SLIGHTLY SMILING FACE}" * LONGEST_NAME,
+    )
+    app = App(store, [served])
+    app.train(served.name, job_id="j" * 64)
+    app.train(served.name)
+    app.loaded.save(served.name)
+    app.loaded.load(served.name)
+
+    assert 3 == len(store.savings(longest))

@@ -11,7 +11,7 @@ import pytest
 from chariots_core.errors import (
     VersionError,
 )
-from chariots_core.op_store.values import short_version
+from chariots_core.op_store.values import Manifest, short_version
 from chariots_core.pipelines import BaseOp, Node, Pipeline
 from tests.unit.op_store.kit import (
     OUTPUT,
@@ -236,3 +236,30 @@ def test_saving_does_not_go_behind_a_job(app: App) -> None:
     app.loaded.save("train_centre")
 
     assert newest == app.store.newest(["centre"])
+
+
+def test_save_takes_what_is_trained_meanwhile(
+    app: App, make: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A training that ends while another process saves is not lost: it is saved as well.
+    """
+    other = make()
+    app.train("train_centre")
+    look = app.store.candidate
+    meanwhile = [lambda: other.train("train_centre")]
+
+    def candidate(pipeline: str) -> Manifest | None:
+        found = look(pipeline)
+        if meanwhile:
+            meanwhile.pop()()
+        return found
+
+    monkeypatch.setattr(app.store, "candidate", candidate)
+    app.loaded.save("train_centre")
+    known = app.store.newest(["centre"])["centre"]
+
+    assert (b"18.0", None) == (
+        app.store.get_blob(known.digest or ""),
+        look("train_centre"),
+    )
