@@ -8,6 +8,7 @@ import datetime as dt
 import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from chariots_core.jobs import JobQuery, JobStatus, NewJob
 from chariots_core.jobs.lifecycle import claim, complete
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.jobs_sql import SqlJobStore
+from chariots_core.patience import bounded
+from chariots_core.sql import Database
 from tests.conformance.postgres import PrivatePostgres, find_programs
 from tests.conftest import missing_service
 from tests.support import services_hidden, wait_until
@@ -133,6 +136,66 @@ def test_what_does_not_exist(server: PrivatePostgres, missing: str) -> None:
     with pytest.raises(StoreUnavailable, match="does not exist; create that database or role"):
         store.ping()
     store.close()
+
+
+# -- silence
+
+
+@contextmanager
+def store_of(server: PrivatePostgres, app: str) -> Iterator[SqlJobStore]:
+    """
+    A store that is connected, and is closed at the end.
+    """
+    store = SqlJobStore(server.url, app=app)
+    store.ping()
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_silent_server_is_given_up(server: PrivatePostgres, connected: bool) -> None:
+    """
+    Who has something more urgent to do waits no longer for a server that is frozen, be it
+    for an answer or for a connection; a later call connects anew.
+    """
+    with store_of(server, "silent") as store:
+        record = store.create(new_job()).record
+        if not connected:
+            store.close()
+        began = time.monotonic()
+        with (
+            server.frozen(),
+            bounded(seconds=0.5),
+            pytest.raises(StoreUnavailable, match="whether the server hangs"),
+        ):
+            store.get(record.id)
+
+        assert 0.5 <= time.monotonic() - began < 1.5
+        assert record == store.get(record.id)
+
+
+def test_silence_is_bounded(server: PrivatePostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A server that has been silent for long is given up in any case.
+    """
+    monkeypatch.setattr("chariots_core.sql.psycopg_patience._LONGEST", 0.5)
+    with store_of(server, "long") as store:
+        with server.frozen(), pytest.raises(StoreUnavailable, match=r"given up after 0\.[5-9] s"):
+            store.now()
+        with server.frozen(), pytest.raises(StoreUnavailable), store._database.writing():
+            pass
+
+        store.ping()
+
+
+def test_slow_answer_is_waited_for(server: PrivatePostgres) -> None:
+    """
+    A server that takes its time is waited for, within the bound.
+    """
+    database = Database(server.url)
+    with bounded(seconds=30.0), database.cursor() as cursor:
+        assert (1,) == cursor.execute("SELECT 1 FROM pg_sleep(0.5)").fetchone()
+    database.close()
 
 
 # -- clocks
