@@ -185,12 +185,8 @@ class WorkerSession:
         if self._signals.requested:
             return False
         self.housekeep()
-        if not self._is_ready and not self._failures:
-            self._runner.prepare()
-            # It may have been asked to stop meanwhile, and not be ready at all.
-            if not self._signals.requested:
-                self._is_ready = True
-                self._on_ready()
+        if not self._failures:
+            self._get_ready()
         return not self._signals.requested
 
     def housekeep(self) -> None:
@@ -305,6 +301,18 @@ class WorkerSession:
 
     def _pause(self) -> float:
         return min(_RETRY[0] * 2.0 ** (self._failures - 1), _RETRY[1])
+
+    def _get_ready(self) -> None:
+        if self._is_ready:
+            # A child that died or was replaced: its successor loads before a job is taken.
+            if self.settings.runner.isolation == "warm":
+                self._runner.prepare()
+            return
+        self._runner.prepare()
+        # It may have been asked to stop meanwhile, and not be ready at all.
+        if not self._signals.requested:
+            self._is_ready = True
+            self._on_ready()
 
     def _aside(self, call: Callable[[], T], what: str) -> T | None:
         with patience.bounded(unless=lambda: self._signals.ordered):
