@@ -128,7 +128,8 @@ class OpenableApp(Protocol):
 
     def open(self) -> None:
         """
-        Load the pipelines; called many times, and cheap after the first.
+        Load the pipelines as they are to serve now. Called before each job of
+        isolation ``fresh``, so it is cheap where nothing was activated since.
         """
 
 

@@ -13,6 +13,7 @@ from typing import ClassVar, Final, TypeAlias
 from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
+from chariots_core.patience import bounded
 from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp
 from chariots_core.workers.isolation.child import preload
 from chariots_core.workers.isolation.children import Child, ChildLost
@@ -175,7 +176,10 @@ class ChildExecutor(Executor):
             self._ready_child()
         else:
             # The fork for a job is made when the job is there: a copy of what is loaded here.
-            preload(self._host.app)
+            with bounded(
+                seconds=self._settings.store_patience, unless=lambda: self._host.switch.stopping
+            ):
+                preload(self._host.app)
 
     def start(self, record: JobRecord) -> Execution:
         child = self._ready_child()
