@@ -76,7 +76,7 @@ class ConfigurationError(ChariotsError):
 
 class AppLoadError(ConfigurationError):
     """
-    An app named as ``module:attribute`` cannot be imported.
+    An app cannot be imported by its name, or a process that was to load it did not.
     """
 
     code = "app-load-error"

@@ -23,6 +23,7 @@ from tests.support import ROOT
 LAYERS = {
     "chariots_core": 0,
     "chariots_core.errors": 0,
+    "chariots_core.patience": 0,
     "chariots_core.strict_json": 0,
     "chariots_core.versioning": 0,
     "chariots_core.jobs": 1,
@@ -46,6 +47,7 @@ LAYERS = {
 #: What a plugin is written against: attrs, pluggy and the standard library.
 CONTRACT = [
     "chariots_core.errors",
+    "chariots_core.patience",
     "chariots_core.jobs.status",
     "chariots_core.jobs.record",
     "chariots_core.jobs.changes",
@@ -76,6 +78,7 @@ HOMES = {
     ],
     # An extra: who names a job store in Redis loads it.
     "redis": ["chariots_core.jobs_redis"],
+    "psycopg": ["chariots_core.sql"],
     "fsspec": ["chariots_core.op_store"],
     "msgspec": ["chariots_core"],
     "attr": ["chariots_core"],

@@ -150,15 +150,17 @@ class App:
 
     def open(self) -> None:
         """
-        Register what the op store does not know yet, and load what serves.
+        Register what the op store does not know yet, and load what serves now:
+        all of it the first time, and later what was activated since.
 
         It happens by itself at the first use; a server does it before it takes
-        requests, so that a store that is out of reach is known at the start.
+        requests, so that a store that is out of reach is known at the start. A
+        worker that forks for each job does it before each of them.
 
         Raises:
             StoreUnavailable: the op store cannot be opened.
         """
-        self.loaded.open()
+        self.loaded.refresh(force=True)
 
     def serving(self, name: str) -> Loaded:
         """

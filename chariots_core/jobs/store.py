@@ -108,7 +108,9 @@ class JobStore(ABC):
     another, even in the same database. Making a handle does no input or
     output; the first use connects.
 
-    Every method may raise `StoreUnavailable`.
+    Every method may raise `StoreUnavailable`. One that waits for longer than a
+    moment asks `chariots_core.patience.is_over` several times a second, and
+    raises it once that is so: the loop that watches a job stands still meanwhile.
     """
 
     #: short name of the kind of store, e.g. ``"sql"``

@@ -7,10 +7,12 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from chariots_core import patience
 from chariots_core.errors import ConfigurationError, StoreUnavailable
 
 try:
@@ -30,6 +32,9 @@ T = TypeVar("T")
 
 #: Seconds to wait for an answer, and for a connection, unless the address says otherwise.
 TIMEOUT: Final = 5.0
+
+#: Seconds between two questions whether something is more urgent than an answer.
+_STEP: Final = 0.05
 
 _FORMS: Final = "redis://host:port/db, rediss://host:port/db or unix:///path/to/socket"
 
@@ -306,6 +311,11 @@ def _is_stale(connection: Any) -> bool:
 
 def _exchange(connection: Any, arguments: tuple[Any, ...]) -> Any:
     connection.send_command(*arguments)
+    if patience.is_bounded():
+        ends = time.monotonic() + connection.socket_timeout
+        while not connection.can_read(_STEP):
+            if patience.is_over() or time.monotonic() > ends:
+                raise exceptions.TimeoutError("Timeout: the server was given up without an answer")
     return connection.read_response()
 
 

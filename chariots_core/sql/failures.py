@@ -30,6 +30,7 @@ _REMEDIES: Final = (
     ("refused", "start PostgreSQL there, or correct the host and the port of the address"),
     ("resolve host", "correct the host of the address"),
     ("not known", "correct the host of the address"),
+    ("given up", "look whether the server hangs, or the network to it"),
     ("timeout", "check that the host of the address can be reached from here"),
 )
 

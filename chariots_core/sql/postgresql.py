@@ -21,6 +21,13 @@ def postgresql_engine(address: Address) -> Engine:
     patience = {} if "connect_timeout" in address.url.query else {"connect_timeout": 5}
     engine = sa.create_engine(address.url, pool_use_lifo=True, connect_args=patience)
 
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: object, _record: object, args: Any, options: Any) -> Any:
+        # Only where a server is used: psycopg is an extra.
+        from chariots_core.sql.psycopg_patience import PatientConnection
+
+        return PatientConnection.connect(*args, **options)
+
     @event.listens_for(engine, "checkout")
     def refuse_dead(connection: Any, _record: object, _proxy: object) -> None:
         if _has_been_left(connection):

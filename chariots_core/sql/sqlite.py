@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, event
 
+from chariots_core import patience as bounds
 from chariots_core.sql.addresses import Address
 
 T = TypeVar("T")
@@ -74,7 +75,8 @@ def is_busy(error: sqlite3.OperationalError) -> bool:
 
 def wait_for(act: Callable[[], T], patience: float) -> T:
     """
-    Call *act* until the file is not busy, for *patience* seconds at most.
+    Call *act* until the file is not busy, for *patience* seconds at most, and
+    only while the caller has not something more urgent to do.
     """
     deadline = time.monotonic() + patience
     tries = 0
@@ -84,7 +86,7 @@ def wait_for(act: Callable[[], T], patience: float) -> T:
         try:
             return act()
         except sqlite3.OperationalError as error:
-            if not is_busy(error) or time.monotonic() > deadline:
+            if not is_busy(error) or time.monotonic() > deadline or bounds.is_over():
                 raise
 
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from chariots_core import patience as bounds
 from chariots_core.errors import StaleAttempt, StoreUnavailable
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import Reason
@@ -30,6 +31,7 @@ def commit_patiently(
     is_written: Callable[[JobRecord], bool],
     patience: float,
     pause: Callable[[float], bool],
+    offer_patience: float,
 ) -> JobRecord | None:
     """
     Make one change to the job of an attempt, as soon as the store lets it.
@@ -42,6 +44,7 @@ def commit_patiently(
             to an earlier offer may have been lost on its way.
         patience: seconds for which it is offered.
         pause: waits for some seconds; false if that is of no use any more.
+        offer_patience: seconds for which the store is waited for at a time.
 
     Returns:
         The record as written; ``None`` if the store stayed out of reach.
@@ -54,7 +57,8 @@ def commit_patiently(
     write_once = write
     while True:
         try:
-            return write_once()
+            with bounds.bounded(seconds=offer_patience):
+                return write_once()
         except StoreUnavailable as error:
             trouble = error
         write_once = _Again(store, record, write, is_written)

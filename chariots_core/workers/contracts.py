@@ -128,7 +128,8 @@ class OpenableApp(Protocol):
 
     def open(self) -> None:
         """
-        Load the pipelines; called many times, and cheap after the first.
+        Load the pipelines as they are to serve now. Called before each job of
+        isolation ``fresh``, so it is cheap where nothing was activated since.
         """
 
 
@@ -179,7 +180,8 @@ class RunnerSettings:
         output_limit: bytes kept of what a job prints: its beginning and its end.
         commit_patience: seconds for which an outcome is offered to a store
             that does not answer, before it is left to `tick`.
-        start_timeout: seconds that a spawned child may take to import the app.
+        start_timeout: seconds that a child may take to import the app, where it
+            is spawned, and to load its pipelines.
         unknown_pipeline_delay: seconds before a job whose pipeline is not known
             here is offered again; doubled with each time it was handed over.
         unknown_pipeline_max_delay: the bound of that.
@@ -215,3 +217,11 @@ class RunnerSettings:
         Seconds between two renewals of the lease.
         """
         return min(2.0, self.lease / 3)
+
+    @property
+    def store_patience(self) -> float:
+        """
+        Seconds for which a store is waited for at a time while a lease is held:
+        whoever gives up after them can try twice more.
+        """
+        return self.lease / 3

@@ -7,12 +7,14 @@ A backend takes a job id off its queue and calls `JobRunner.run`; no more.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
+from chariots_core import patience
 from chariots_core.errors import StaleAttempt
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
@@ -21,6 +23,7 @@ from chariots_core.jobs.store import QueueJobStore
 from chariots_core.workers.commits import commit_patiently, log_failure
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
 from chariots_core.workers.isolation import Ending, Host, StartAborted, make_executor
+from chariots_core.workers.leases import Lease
 from chariots_core.workers.supervision import Supervision
 from chariots_core.workers.switch import StopSwitch
 
@@ -60,6 +63,10 @@ class JobRunner:
             waited for, from the same loop: for heart-beats and ticks. An
             exception in it is logged.
         after_fork: called in each child that is forked, before its first job.
+        listen: called whenever the runner asks itself whether it is to stop,
+            several times a second also while a store is waited for: for wishes
+            that come without a signal. It calls `stop` or `abort`, and waits
+            for nothing.
     """
 
     def __init__(
@@ -70,6 +77,7 @@ class JobRunner:
         settings: RunnerSettings | None = None,
         housekeeping: Callable[[], None] | None = None,
         after_fork: Callable[[], None] | None = None,
+        listen: Callable[[], None] | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.settings = settings or RunnerSettings()
@@ -77,13 +85,14 @@ class JobRunner:
         self._app = app
         self._store = app.job_store
         self._housekeeping = housekeeping or (lambda: None)
-        self._switch = StopSwitch()
+        self._switch = StopSwitch(listen or (lambda: None))
+        self._lease: Lease | None = None
         self._executor = make_executor(
             Host(
                 app=app,
                 settings=self.settings,
                 switch=self._switch,
-                attend=self._attend,
+                attend=self._attend_start,
                 after_fork=after_fork or (lambda: None),
             )
         )
@@ -132,9 +141,10 @@ class JobRunner:
             ConfigurationError: no job can be run here as the settings say.
         """
         self.prepare()
-        record = lifecycle.claim(
-            self._store, job_id, worker=self.worker_id, lease=self.settings.lease
-        )
+        with self._bounded():
+            record = lifecycle.claim(
+                self._store, job_id, worker=self.worker_id, lease=self.settings.lease
+            )
         return RunOutcome.SKIPPED_DUPLICATE if record is None else self.run_claimed(record)
 
     def run_next(self, *, backend: str, queues: Sequence[str]) -> RunOutcome | None:
@@ -153,26 +163,29 @@ class JobRunner:
         self.prepare()
         if self.stopping:
             return None
-        record = self._store.claim_next(
-            backend=backend, queues=queues, worker=self.worker_id, lease=self.settings.lease
-        )
+        with self._bounded():
+            record = self._store.claim_next(
+                backend=backend, queues=queues, worker=self.worker_id, lease=self.settings.lease
+            )
         return None if record is None else self.run_claimed(record)
 
     def run_claimed(self, record: JobRecord) -> RunOutcome:
         """
         Run a job that this worker has claimed, and commit what became of it.
         """
-        if record.pipeline not in self._app.pipeline_names:
-            delay = self._unknown_pipeline_delay(record)
-            return self._hand_back(record, Reason.UNKNOWN_PIPELINE, delay)
-        if self.stopping:
-            return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
-        self.current = record
-        try:
-            return self._execute(record)
-        finally:
-            self.current = None
-            self._executor.tidy()
+        with self._bounded():
+            if record.pipeline not in self._app.pipeline_names:
+                delay = self._unknown_pipeline_delay(record)
+                return self._hand_back(record, Reason.UNKNOWN_PIPELINE, delay)
+            if self.stopping:
+                return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
+            self.current = record
+            self._lease = Lease(self._store, record, self.settings)
+            try:
+                return self._execute(self._lease)
+            finally:
+                self.current = self._lease = None
+                self._executor.tidy()
 
     def stop(self) -> None:
         """
@@ -198,19 +211,21 @@ class JobRunner:
 
     # -- one attempt
 
-    def _execute(self, record: JobRecord) -> RunOutcome:
+    def _execute(self, lease: Lease) -> RunOutcome:
+        record = lease.record
         try:
             execution = self._executor.start(record)
         except StartAborted:
             return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
+        except StaleAttempt as stale:
+            return _stale(record, stale)
         except Exception:
             # The fault is this worker's: the attempt has not begun, and does not count.
             self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
             raise
         self._emit(record)
         supervision = Supervision(
-            store=self._store,
-            record=record,
+            lease=lease,
             execution=execution,
             settings=self.settings,
             switch=self._switch,
@@ -220,15 +235,25 @@ class JobRunner:
             ending = supervision.watch()
             settled = self._commit(record, ending, execution.output())
         except StaleAttempt as stale:
-            logger.warning(
-                "attempt %d of job %s commits nothing: %s",
-                record.attempt,
-                record.id,
-                stale,
-                extra={"action": "attempt_stale", "job_id": record.id},
-            )
-            return RunOutcome.STALE
+            return _stale(record, stale)
         return RunOutcome.STALE if settled is None else self._follow_up(settled)
+
+    def _bounded(self) -> AbstractContextManager[None]:
+        """
+        A store is waited for until the worker is to stop at once, and a moment longer.
+        """
+        return patience.bounded(unless=self._switch.is_too_late)
+
+    def _attend_start(self) -> None:
+        """
+        While a child gets ready: go on as ever, and keep the job that waits for it.
+        """
+        with patience.bounded(
+            seconds=self.settings.store_patience, unless=lambda: self._switch.stopping
+        ):
+            if self._lease is not None and time.monotonic() >= self._lease.renew_at:
+                self._lease.renew()
+            self._attend()
 
     def _attend(self) -> None:
         try:
@@ -283,6 +308,7 @@ class JobRunner:
             is_written=is_written,
             patience=self.settings.commit_patience,
             pause=self._switch.pause,
+            offer_patience=self.settings.store_patience,
         )
 
     # -- afterwards
@@ -350,3 +376,14 @@ class JobRunner:
                 record.id,
                 extra={"action": "observer_failed", "job_id": record.id},
             )
+
+
+def _stale(record: JobRecord, stale: StaleAttempt) -> RunOutcome:
+    logger.warning(
+        "attempt %d of job %s commits nothing: %s",
+        record.attempt,
+        record.id,
+        stale,
+        extra={"action": "attempt_stale", "job_id": record.id},
+    )
+    return RunOutcome.STALE

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Self, TypeVar
 
 import attrs
 
+from chariots_core import patience
 from chariots_core.errors import BackendUnavailable
 from chariots_core.jobs.record import WorkerRecord
 from chariots_core.jobs.tick import TICK_BUDGET, tick
@@ -34,6 +35,9 @@ T = TypeVar("T")
 
 #: The least and the most seconds between two tries to reach a store that does not answer.
 _RETRY: Final = (0.5, 5.0)
+
+#: Seconds for which a store is waited for at the end.
+_FAREWELL: Final = 2.0
 
 #: How many jobs one tick settles: while a job runs, its lease waits meanwhile.
 _TICK_LIMIT: Final = 100
@@ -136,8 +140,9 @@ class WorkerSession:
             pool.app,
             worker_id=self.worker_id,
             settings=settings.runner,
-            housekeeping=self._while_busy,
+            housekeeping=self.housekeep,
             after_fork=pool.after_fork_in_child,
+            listen=self._listen,
         )
         signals.on_request = self._finish
         signals.on_order = self._abort
@@ -188,13 +193,8 @@ class WorkerSession:
         if self._signals.requested:
             return False
         self.housekeep()
-        if not self._is_ready and not self._failures:
-            self._runner.prepare()
-            # It may have been asked to stop meanwhile, and not be ready at all.
-            if not self._signals.requested:
-                self._guarded(lambda: tell_risks(self._store), "look at its job store")
-                self._is_ready = True
-                self._on_ready()
+        if not self._failures:
+            self._get_ready()
         return not self._signals.requested
 
     def housekeep(self) -> None:
@@ -207,11 +207,11 @@ class WorkerSession:
         now = time.monotonic()
         if now >= self._next_beat:
             self._next_beat = now + self.settings.beat_interval
-            if self._guarded(self._beat, "show a sign of life") is None:
+            if self._aside(self._beat, "show a sign of life") is None:
                 self._next_beat = now + self._pause()
         if now >= self._next_tick:
             self._next_tick = now + self.settings.tick_interval * random.uniform(0.8, 1.2)
-            self._guarded(self._tick, "settle what is due")
+            self._aside(self._tick, "settle what is due")
 
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """
@@ -266,15 +266,15 @@ class WorkerSession:
         # A signal that comes now must not speak to a runner that is closed.
         self._signals.on_request = self._signals.on_order = lambda: None
         self._runner.close()
-        self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
+        with patience.bounded(seconds=_FAREWELL):
+            self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
 
     # -- inside
 
-    def _while_busy(self) -> None:
+    def _listen(self) -> None:
         # The end of the grace, the word and the end of the parent come without a signal.
         if self._signals.ordered:
             self._abort()
-        self.housekeep()
 
     def _finish(self) -> None:
         self._runner.stop()
@@ -315,6 +315,23 @@ class WorkerSession:
 
     def _pause(self) -> float:
         return min(_RETRY[0] * 2.0 ** (self._failures - 1), _RETRY[1])
+
+    def _get_ready(self) -> None:
+        if self._is_ready:
+            # A child that died or was replaced: its successor loads before a job is taken.
+            if self.settings.runner.isolation == "warm":
+                self._runner.prepare()
+            return
+        self._runner.prepare()
+        # It may have been asked to stop meanwhile, and not be ready at all.
+        if not self._signals.requested:
+            self._aside(lambda: tell_risks(self._store), "look at its job store")
+            self._is_ready = True
+            self._on_ready()
+
+    def _aside(self, call: Callable[[], T], what: str) -> T | None:
+        with patience.bounded(unless=lambda: self._signals.ordered):
+            return self._guarded(call, what)
 
     def _guarded(self, call: Callable[[], T], what: str) -> T | None:
         # A worker outlives its store: it says so once, and tries again.

@@ -2,25 +2,24 @@
 Watching one attempt from outside: its lease, its time, a wish that it ends.
 
 There is no thread in here: whatever an op does to its own process, this loop
-goes on, and a fork from this process is safe.
+goes on, and a fork from this process is safe. A store that is locked or silent
+does not hold it: it is given up once an end is due.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
-from chariots_core.errors import StaleAttempt, StoreUnavailable
-from chariots_core.jobs import lifecycle
+from chariots_core import patience
+from chariots_core.errors import StaleAttempt
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
-from chariots_core.jobs.store import JobStore
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.isolation import Ending, Execution, Failure
+from chariots_core.workers.leases import Lease
 from chariots_core.workers.switch import StopSwitch
-
-logger = logging.getLogger(__name__)
 
 
 class Supervision:
@@ -28,8 +27,7 @@ class Supervision:
     Sees one attempt to its end.
 
     Args:
-        store: where its lease is renewed.
-        record: the job, claimed.
+        lease: of the attempt, which is renewed meanwhile.
         execution: the attempt under way.
         settings: see `RunnerSettings`.
         switch: tells that the worker shall stop.
@@ -39,15 +37,14 @@ class Supervision:
     def __init__(
         self,
         *,
-        store: JobStore,
-        record: JobRecord,
+        lease: Lease,
         execution: Execution,
         settings: RunnerSettings,
         switch: StopSwitch,
         housekeeping: Callable[[], None],
     ) -> None:
-        self._store = store
-        self._record = record
+        self._lease = lease
+        self._record = record = lease.record
         self._execution = execution
         self._settings = settings
         self._switch = switch
@@ -57,7 +54,6 @@ class Supervision:
         self._verdict: Failure | StaleAttempt | None = None
         now = time.monotonic()
         self._deadline = None if record.timeout is None else now + record.timeout
-        self._renew_at = now + settings.renew_interval
         self._look_at = now + settings.progress_interval
         self._housekeeping_at = now + settings.housekeeping_interval
 
@@ -70,55 +66,61 @@ class Supervision:
         """
         while self._verdict is None:
             ending = self._execution.wait(self._patience())
-            if ending is not None:
-                self._write_last_progress()
+            if ending is not None and not self._is_overdue():
+                with self._bounded():
+                    self._write_last_progress()
                 return ending
             self._attend()
         return self._enforce(self._verdict)
 
     def _patience(self) -> float:
-        due = min(self._renew_at, self._look_at, self._housekeeping_at)
+        due = min(self._lease.renew_at, self._look_at, self._housekeeping_at)
         if self._deadline is not None:
             due = min(due, self._deadline)
         return due - time.monotonic()
 
     def _attend(self) -> None:
         self._switch.drain()
+        self._judge()
+        if self._verdict is not None and self._execution.can_stop:
+            return
         now = time.monotonic()
+        with self._bounded():
+            if now >= min(self._look_at, self._lease.renew_at):
+                self._look(now)
+        with self._bounded():
+            if now >= self._housekeeping_at and not self._is_urgent():
+                self._keep_house(now)
+
+    def _judge(self) -> None:
         if self._switch.aborting:
-            self._verdict = _stopped()
-        elif self._deadline is not None and now >= self._deadline:
+            self._verdict = self._verdict or _stopped()
+        elif self._is_overdue():
             self._deadline = None
             self._verdict = self._verdict or _timed_out(self._record)
-        if now >= min(self._look_at, self._renew_at):
-            self._look(now)
-        if now >= self._housekeeping_at:
-            self._keep_house(now)
+
+    def _is_overdue(self) -> bool:
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
+    def _is_urgent(self) -> bool:
+        return self._switch.aborting or self._is_overdue()
+
+    def _bounded(self) -> AbstractContextManager[None]:
+        return patience.bounded(seconds=self._settings.store_patience, unless=self._is_urgent)
 
     def _look(self, now: float) -> None:
         self._look_at = now + self._settings.progress_interval
         self._progress = self._execution.progress() or self._progress
-        if self._progress is not None or now >= self._renew_at:
-            self._renew(now)
+        if self._progress is not None or now >= self._lease.renew_at:
+            self._renew()
 
-    def _renew(self, now: float) -> None:
-        self._renew_at = now + self._settings.renew_interval
+    def _renew(self) -> None:
         try:
-            record = lifecycle.renew(
-                self._store, self._record, lease=self._settings.lease, progress=self._progress
-            )
-        except StoreUnavailable as error:
-            # The child goes on: the store may be back before the lease is over,
-            # and if it is not, the token decides.
-            logger.warning(
-                "the lease of job %s cannot be renewed now: %s",
-                self._record.id,
-                error,
-                extra={"action": "renew_failed", "job_id": self._record.id},
-            )
-            return
+            record = self._lease.renew(self._progress)
         except StaleAttempt as stale:
             self._verdict = stale
+            return
+        if record is None:
             return
         self._progress_written = self._progress_written or self._progress is not None
         self._progress = None
@@ -132,7 +134,7 @@ class Supervision:
         """
         self._progress = self._execution.progress() or self._progress
         if self._progress_written and self._progress is not None:
-            self._renew(time.monotonic())
+            self._renew()
         if isinstance(self._verdict, StaleAttempt):
             raise self._verdict
 

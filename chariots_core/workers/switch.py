@@ -8,32 +8,69 @@ import contextlib
 import os
 import select
 import time
+from collections.abc import Callable
+from typing import Final
+
+#: Seconds that an aborted worker may still wait to tell its store.
+_LAST_WORDS: Final = 1.0
 
 
 class StopSwitch:
     """
     How a signal handler tells the loop that the worker shall stop.
+
+    Args:
+        listen: called before each answer, for wishes that come without a
+            signal: it may call `stop` and `abort`.
     """
 
-    def __init__(self) -> None:
-        self.stopping = False
-        self.aborting = False
+    def __init__(self, listen: Callable[[], None] = lambda: None) -> None:
+        self._listen = listen
+        self._stopping = False
+        self._aborted_at: float | None = None
         self.fd, self._end = os.pipe()
         for end in (self.fd, self._end):
             os.set_blocking(end, False)
+
+    @property
+    def stopping(self) -> bool:
+        """
+        Whether nothing more is to begin.
+        """
+        if not self._stopping:
+            self._listen()
+        return self._stopping
+
+    @property
+    def aborting(self) -> bool:
+        """
+        Whether what has begun is to be given up.
+        """
+        if self._aborted_at is None:
+            self._listen()
+        return self._aborted_at is not None
+
+    def is_too_late(self) -> bool:
+        """
+        Whether the worker was to stop at once, and has had a moment since then.
+        """
+        if not self.aborting or self._aborted_at is None:
+            return False
+        return time.monotonic() >= self._aborted_at + _LAST_WORDS
 
     def stop(self) -> None:
         """
         Finish what has begun; begin nothing.
         """
-        self.stopping = True
+        self._stopping = True
         self.wake()
 
     def abort(self) -> None:
         """
         Give up what has begun, too.
         """
-        self.aborting = True
+        if self._aborted_at is None:
+            self._aborted_at = time.monotonic()
         self.stop()
 
     def wake(self) -> None:

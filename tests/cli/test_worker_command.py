@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, suppress
+from contextlib import chdir, closing, contextmanager, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chariots_core.app import App
@@ -234,6 +236,26 @@ def test_log_has_the_traceback_of_a_failed_job(project: Project, app: App) -> No
     assert line.endswith("Traceback (most recent call last):")
     assert "in execute\n" in told
     assert "ValueError: I do not like [1]\n" in told
+
+
+@pytest.mark.parametrize("grace", [True, False])
+def test_order_to_stop_while_the_store_is_locked(project: Project, app: App, grace: bool) -> None:
+    """
+    48: the end of the grace and a second signal end the job and the worker, though the store
+    can be told of neither.
+    """
+    with workers(project, app, *(["--grace", "0.5"] if grace else [])) as process:
+        hold(project, app)
+        jobs = project.folder / ".chariots" / "jobs.db"
+        (child,) = psutil.Process(process.pid).children()
+        with closing(sqlite3.connect(jobs, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            process.terminate()
+            if not grace:
+                process.send_signal(signal.SIGINT)
+
+            wait_until(lambda: not process_alive(child.pid), 3.0, lambda: project.log)
+            assert 3 == process.wait(5.0)
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,11 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import psutil
 
 from tests.support import free_port
 
@@ -76,6 +79,28 @@ class PrivatePostgres:
         Stop it as a crash would: connections are cut, nothing is said.
         """
         self._stop("immediate")
+
+    @contextmanager
+    def frozen(self, *backends: int) -> Iterator[None]:
+        """
+        Let it answer nothing within the block, though its system still takes what is sent:
+        the whole server, or only the *backends* with these pids.
+        """
+        main = psutil.Process(int((self._data / "postmaster.pid").read_text().split()[0]))
+        chosen = [psutil.Process(pid) for pid in backends]
+        if not backends:
+            # From now on it makes no other.
+            main.suspend()
+            chosen = [main, *main.children(recursive=True)]
+        for process in chosen:
+            with suppress(psutil.NoSuchProcess):
+                process.suspend()
+        try:
+            yield
+        finally:
+            for process in chosen:
+                with suppress(psutil.NoSuchProcess):
+                    process.resume()
 
     def close(self) -> None:
         """

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
 from chariots_core import workers
 from chariots_core.jobs import JobStatus, NewJob, lifecycle
 from chariots_core.jobs.tick import tick
+from chariots_core.local import LocalWorkerPool
 from chariots_core.workers import (
     BaseWorkerPool,
     RunnerSettings,
@@ -127,6 +129,25 @@ def test_store_out_of_reach_hands_back(tmp_path: Path, caplog: pytest.LogCapture
     assert [RunOutcome.HANDED_BACK, RunOutcome.DONE] == outcomes
     assert 0.4 < paused
     assert "cannot claim a job" in caplog.text
+
+
+def test_child_that_died_is_replaced_ahead(tmp_path: Path) -> None:
+    """
+    A worker whose child died has another one before it takes a job, not after.
+    """
+    app = PlainApp(worker_pool=LocalWorkerPool(url=f"sqlite:///{tmp_path}/jobs.db"))
+    others = set(psutil.Process().children())
+    with session_of(app) as session:
+        assert session.keep_running()
+        (before,) = set(psutil.Process().children()) - others
+        session.run(app.pool.execute_pipeline_async("suicide", "null"))
+        assert session.keep_running()
+        (after,) = set(psutil.Process().children()) - others
+
+        assert before.pid != after.pid
+        job_id = app.pool.execute_pipeline_async("pid", "null")
+        assert RunOutcome.DONE is session.run(job_id)
+        assert [after.pid, os.getpid()] == app.job_store.get(job_id).value
 
 
 def test_nothing_is_taken_once_asked_to_stop(tmp_path: Path) -> None:

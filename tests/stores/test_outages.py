@@ -5,11 +5,14 @@ A server that goes away and comes back, clocks that are wrong, and who is let in
 from __future__ import annotations
 
 import datetime as dt
+import json
 import multiprocessing
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -17,11 +20,18 @@ import pytest
 from chariots_core.errors import StoreUnavailable
 from chariots_core.jobs import JobQuery, JobStatus, NewJob
 from chariots_core.jobs.lifecycle import claim, complete
+from chariots_core.jobs.status import Reason
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.jobs_sql import SqlJobStore
+from chariots_core.patience import bounded
+from chariots_core.sql import Database
+from chariots_core.workers.contracts import RunnerSettings, RunOutcome
+from chariots_core.workers.runner import JobRunner
 from tests.conformance.postgres import PrivatePostgres, find_programs
 from tests.conftest import missing_service
-from tests.support import services_hidden, wait_until
+from tests.support import process_alive, services_hidden, wait_until
+from tests.unit.workers_runner.kit import PIPELINES, FunctionApp
+from tests.unit.workers_runner.test_limits import meanwhile, pid_in
 
 
 def new_job() -> NewJob:
@@ -133,6 +143,133 @@ def test_what_does_not_exist(server: PrivatePostgres, missing: str) -> None:
     with pytest.raises(StoreUnavailable, match="does not exist; create that database or role"):
         store.ping()
     store.close()
+
+
+# -- silence
+
+
+@contextmanager
+def store_of(server: PrivatePostgres, app: str) -> Iterator[SqlJobStore]:
+    """
+    A store that is connected, and is closed at the end.
+    """
+    store = SqlJobStore(server.url, app=app)
+    store.ping()
+    yield store
+    store.close()
+
+
+@pytest.mark.parametrize("connected", [True, False])
+def test_silent_server_is_given_up(server: PrivatePostgres, connected: bool) -> None:
+    """
+    Who has something more urgent to do waits no longer for a server that is frozen, be it
+    for an answer or for a connection; a later call connects anew.
+    """
+    with store_of(server, "silent") as store:
+        record = store.create(new_job()).record
+        if not connected:
+            store.close()
+        began = time.monotonic()
+        with (
+            server.frozen(),
+            bounded(seconds=0.5),
+            pytest.raises(StoreUnavailable, match="whether the server hangs"),
+        ):
+            store.get(record.id)
+
+        assert 0.5 <= time.monotonic() - began < 1.5
+        assert record == store.get(record.id)
+
+
+def test_silence_is_bounded(server: PrivatePostgres, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A server that has been silent for long is given up in any case.
+    """
+    monkeypatch.setattr("chariots_core.sql.psycopg_patience._LONGEST", 0.5)
+    with store_of(server, "long") as store:
+        with server.frozen(), pytest.raises(StoreUnavailable, match=r"given up after 0\.[5-9] s"):
+            store.now()
+        with server.frozen(), pytest.raises(StoreUnavailable), store._database.writing():
+            pass
+
+        store.ping()
+
+
+def test_slow_answer_is_waited_for(server: PrivatePostgres) -> None:
+    """
+    A server that takes its time is waited for, within the bound.
+    """
+    database = Database(server.url)
+    with bounded(seconds=30.0), database.cursor() as cursor:
+        assert (1,) == cursor.execute("SELECT 1 FROM pg_sleep(0.5)").fetchone()
+    database.close()
+
+
+def test_timeout_while_the_server_is_frozen(server: PrivatePostgres, tmp_path: Path) -> None:
+    """
+    53: a job over its time is killed on time, though the server answers nothing.
+    """
+    path = tmp_path / "pid"
+    took: list[float] = []
+    value = json.dumps({"path": str(path), "seconds": 60})
+
+    def freeze() -> None:
+        pid = pid_in(path)
+        with server.frozen():
+            wait_until(lambda: not process_alive(pid), message="the end of the child")
+            took.append(time.time() - path.stat().st_mtime)
+
+    with running(server, lease=3.0) as (store, runner), meanwhile(freeze):
+        job = NewJob(pipeline="mark_and_sleep", backend="b", input_json=value, timeout=2.5)
+        record = store.create(job).record
+        outcome = runner.run(record.id)
+
+        assert (RunOutcome.FAILED, Reason.TIMEOUT) == (outcome, store.get(record.id).reason)
+    assert took[0] < 3.5
+
+
+def test_lease_goes_on_over_another_connection(server: PrivatePostgres, tmp_path: Path) -> None:
+    """
+    40: a connection that is frozen for good costs no job: the lease is renewed over another.
+    """
+    path = tmp_path / "pid"
+    gate = tmp_path / "gate"
+    running_jobs = "FROM chariots_jobs WHERE app = 'frozen' AND status = 'running'"
+    value = json.dumps([str(path), str(gate)])
+
+    def freeze() -> None:
+        pid_in(path)
+        with psycopg.connect(_driver(server.url), autocommit=True) as connection:
+            stuck = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' "
+                "AND pid <> pg_backend_pid()"
+            ).fetchall()
+            lease = f"SELECT lease_until {running_jobs}"
+            with server.frozen(*[pid for (pid,) in stuck]):
+                until = connection.execute(lease).fetchone()
+                wait_until(lambda: connection.execute(lease).fetchone() != until)
+                gate.touch()
+                wait_until(lambda: connection.execute(lease).fetchone() is None)
+
+    with running(server, lease=1.5) as (store, runner), meanwhile(freeze):
+        job = NewJob(pipeline="wait_for_gate", backend="b", input_json=value)
+        record = store.create(job).record
+
+        assert RunOutcome.DONE is runner.run(record.id)
+
+
+@contextmanager
+def running(server: PrivatePostgres, **settings: Any) -> Iterator[tuple[SqlJobStore, JobRunner]]:
+    """
+    A runner of the kit's pipelines, with its child started.
+    """
+    app = FunctionApp(PIPELINES, name="frozen")
+    chosen = RunnerSettings(start_method="fork", **settings)
+    with store_of(server, "frozen") as store:
+        app.store = store
+        with JobRunner(app, worker_id="w", settings=chosen) as runner:
+            runner.prepare()
+            yield store, runner
 
 
 # -- clocks

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from chariots_core import patience
 from chariots_core.errors import ConfigurationError, StoreUnavailable
 from chariots_core.jobs import JobQuery, JobStatus, NewJob
 from chariots_core.jobs.lifecycle import claim, complete
@@ -92,6 +93,26 @@ def test_server_that_answers_nothing(server: RedisProcess, store: RedisJobStore)
     claimed = store.get(JOB.id)
     assert (JobStatus.running, 1, 1) == (claimed.status, claimed.attempt, claimed.token)
     assert JobStatus.done is complete(store, claimed, value_json="1").status
+
+
+def test_server_is_given_up_for_what_is_urgent(server: RedisProcess, store: RedisJobStore) -> None:
+    """
+    A frozen server holds nobody up who has something more urgent to do.
+    """
+    patient = RedisJobStore(f"{server.url}?socket_timeout=30", app="a")
+    store.create(JOB)
+    patient.get(JOB.id)
+    server.freeze()
+    began = time.monotonic()
+    with patience.bounded(seconds=0.2), pytest.raises(StoreUnavailable):
+        patient.get(JOB.id)
+    waited = time.monotonic() - began
+    server.thaw()
+
+    assert waited < 5.0
+    with patience.bounded(seconds=20.0):
+        assert JOB.id == patient.get(JOB.id).id
+    patient.close()
 
 
 def test_scripts_that_are_flushed(server: RedisProcess, store: RedisJobStore) -> None:

@@ -23,7 +23,7 @@ from chariots_core.workers.isolation.unix import (
     take_over_signals,
     watch_parent,
 )
-from chariots_core.workers.isolation.wire import Channel, Frame, Raised, Returned, Start
+from chariots_core.workers.isolation.wire import Channel, Frame, Raised, Ready, Returned, Start
 
 logger = logging.getLogger(__name__)
 
@@ -122,11 +122,18 @@ class JobServer:
         self._board = board
         self._pid = os.getpid()
 
-    def serve(self) -> None:
+    def get_ready(self) -> None:
         """
-        Load what jobs need, then run them until the other end is closed.
+        Load what jobs need, and say so.
         """
         preload(self._app)
+        flush_output()
+        self._channel.send(Ready())
+
+    def serve(self) -> None:
+        """
+        Run jobs until the other end is closed.
+        """
         while (frame := self._channel.receive()) is not None:
             if isinstance(frame.header, Start):
                 self._answer(self._run(frame.header, frame.body))

@@ -60,6 +60,11 @@ class Child:
         output: the pipe of all it prints.
         board: where it reports progress.
         wake: a descriptor that ends a wait when it becomes readable.
+
+    Attributes:
+        pid: likewise.
+        jobs: how many it was given.
+        is_ready: whether it can be given one.
     """
 
     def __init__(
@@ -67,6 +72,7 @@ class Child:
     ) -> None:
         self.pid = pid
         self.jobs = 0
+        self.is_ready = False
         self._control = control
         self._output = output
         self._board = board
@@ -90,12 +96,18 @@ class Child:
 
     # -- talking
 
+    def keep_output(self, limit: int) -> None:
+        """
+        Keep what is printed from here on.
+        """
+        self.drain_output()
+        self._kept = BoundedText(limit)
+
     def begin(self, header: Header, body: bytes = b"", *, output_limit: int) -> None:
         """
         Send a job, and keep what is printed from here on.
         """
-        self.drain_output()
-        self._kept = BoundedText(output_limit)
+        self.keep_output(output_limit)
         self._board.clear()
         self.jobs += 1
         self.send(header, body)

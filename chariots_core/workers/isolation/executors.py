@@ -10,14 +10,22 @@ import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final, TypeAlias
 
-from chariots_core.errors import ConfigurationError
+from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
+from chariots_core.patience import bounded
 from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp
 from chariots_core.workers.isolation.child import preload
 from chariots_core.workers.isolation.children import Child, ChildLost
 from chariots_core.workers.isolation.failures import Failure, failure_of
-from chariots_core.workers.isolation.starting import Host, Method, choose_method, start_child
+from chariots_core.workers.isolation.starting import (
+    Host,
+    Method,
+    StartAborted,
+    await_ready,
+    choose_method,
+    start_child,
+)
 from chariots_core.workers.isolation.wire import Frame, Raised, Returned, Start
 
 #: How an attempt can end by itself.
@@ -168,7 +176,10 @@ class ChildExecutor(Executor):
             self._ready_child()
         else:
             # The fork for a job is made when the job is there: a copy of what is loaded here.
-            preload(self._host.app)
+            with bounded(
+                seconds=self._settings.store_patience, unless=lambda: self._host.switch.stopping
+            ):
+                preload(self._host.app)
 
     def start(self, record: JobRecord) -> Execution:
         child = self._ready_child()
@@ -194,11 +205,21 @@ class ChildExecutor(Executor):
         self._drop(grace=_GRACE)
 
     def _ready_child(self) -> Child:
-        if self._child is not None and not self._child.is_well():
+        child = self._child
+        if child is not None and child.is_ready and not child.is_well():
             self._drop(grace=0.0)
         if self._child is None:
             self._child = start_child(self._host, self._choose())
+        if not self._child.is_ready:
+            self._await_ready(self._child)
         return self._child
+
+    def _await_ready(self, child: Child) -> None:
+        try:
+            await_ready(child, self._host)
+        except (AppLoadError, StartAborted):
+            self._drop(grace=0.0)
+            raise
 
     def _choose(self) -> Method:
         """

@@ -15,9 +15,9 @@ from chariots_core.errors import AppLoadError
 from chariots_core.workers.app_specs import import_spec
 from chariots_core.workers.contracts import RunnerApp
 from chariots_core.workers.isolation.board import ProgressBoard
-from chariots_core.workers.isolation.child import JobServer, become_child, preload, reopen_output
+from chariots_core.workers.isolation.child import JobServer, become_child, reopen_output
 from chariots_core.workers.isolation.failures import describe
-from chariots_core.workers.isolation.wire import Broken, Channel, Hello, Ready
+from chariots_core.workers.isolation.wire import Broken, Channel, Hello
 
 
 def main(parent: int, control_fd: int, board_fd: int) -> int:
@@ -43,12 +43,12 @@ def main(parent: int, control_fd: int, board_fd: int) -> int:
         return 1
     try:
         app = import_app(frame.header)
-        preload(app)
+        server = JobServer(app, control, ProgressBoard(board_fd))
+        server.get_ready()
     except BaseException as error:  # noqa: BLE001  the module may raise anything; the runner tells
         channel.send(Broken(error=describe(error)))
         return 1
-    channel.send(Ready())
-    JobServer(app, control, ProgressBoard(board_fd)).serve()
+    server.serve()
     return 0
 
 

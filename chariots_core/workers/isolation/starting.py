@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 Method: TypeAlias = Literal["fork", "spawn"]
 
-#: Seconds between two looks at what else is to be done while a child imports the app.
+#: Seconds between two looks at what else is to be done while a child gets ready.
 _ATTEND_INTERVAL: Final = 0.2
 
 
@@ -87,17 +87,72 @@ def choose_method(settings: RunnerSettings) -> Method:
 
 def start_child(host: Host, method: Method) -> Child:
     """
-    A child that takes jobs.
+    A child that takes jobs once it is ready; see `await_ready`.
 
     Args:
         host: what it is started for.
         method: see `choose_method`.
+    """
+    child = _fork(host) if method == "fork" else _spawn(host)
+    # What is copied for one job has all that its parent has.
+    child.is_ready = method == "fork" and host.settings.isolation == "fresh"
+    return child
+
+
+def await_ready(child: Child, host: Host) -> None:
+    """
+    Wait until a child has imported the app, where it has to, and loaded its pipelines.
 
     Raises:
-        AppLoadError: a spawned child could not import the app.
-        StartAborted: the worker is to stop, and a spawned child was not ready yet.
+        AppLoadError: it could not, or not in time.
+        StartAborted: the worker is to stop before that.
     """
-    return _fork(host) if method == "fork" else _spawn(host)
+    app = host.settings.app_spec or host.app.name
+    patience = host.settings.start_timeout
+    deadline = time.monotonic() + patience
+    while (left := deadline - time.monotonic()) > 0:
+        # Nothing has begun: a wish to stop need not wait for the models.
+        if host.switch.stopping:
+            raise StartAborted
+        try:
+            frame = child.wait(min(left, _ATTEND_INTERVAL))
+        except ChildLost as lost:
+            raise AppLoadError(
+                f"a child that loads app {app!r} ended with {lost}: {child.output()}"
+            ) from lost
+        if frame is not None and _is_ready(frame, app):
+            child.is_ready = True
+            _tell(child.output(), app)
+            return
+        host.switch.drain()
+        host.attend()
+    raise AppLoadError(
+        f"a child has not loaded app {app!r} within {patience:g} s: "
+        "raise start_timeout, or load less"
+    )
+
+
+def _is_ready(frame: Frame, app: str) -> bool:
+    if isinstance(frame.header, Broken):
+        error = frame.header.error
+        raise AppLoadError(
+            f"a child cannot import app {app!r}: {error.type}: {error.message}\n"
+            f"{error.traceback or ''}"
+        )
+    return isinstance(frame.header, Ready)
+
+
+def _tell(output: str, app: str) -> None:
+    """
+    Pass on what a child wrote before its first job: no job's record will have it.
+    """
+    if output:
+        logger.info(
+            "a child that loaded app %r wrote: %s",
+            app,
+            output.rstrip(),
+            extra={"action": "child_ready"},
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -155,7 +210,9 @@ def _fork(host: Host) -> Child:
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     link.close_theirs()
-    return link.child(pid, host.switch.fd)
+    child = link.child(pid, host.switch.fd)
+    child.keep_output(host.settings.output_limit)
+    return child
 
 
 def _fork_here() -> int:
@@ -196,7 +253,10 @@ def _serve(host: Host, parent: int, link: _Link) -> None:
         host.after_fork()
     except Exception:
         logger.exception("a pool's after_fork_in_child failed; the child goes on")
-    JobServer(host.app, link.theirs, link.board).serve()
+    server = JobServer(host.app, link.theirs, link.board)
+    if host.settings.isolation == "warm":
+        server.get_ready()
+    server.serve()
 
 
 # -- spawn
@@ -223,49 +283,12 @@ def _spawn(host: Host) -> Child:
     process.returncode = 0
     link.close_theirs()
     child = link.child(process.pid, host.switch.fd)
-    try:
-        _introduce(child, host)
-    except BaseException:
-        child.close()
-        raise
-    return child
-
-
-def _introduce(child: Child, host: Host) -> None:
-    """
-    Tell a spawned child where the app is, and wait until it is imported.
-    """
-    settings = host.settings
-    spec = settings.app_spec or ""
-    hello = Hello(app_spec=spec, path=sys.path, python_path=os.environ.get("PYTHONPATH"))
-    child.begin(hello, output_limit=settings.output_limit)
-    child.jobs = 0
-    deadline = time.monotonic() + settings.start_timeout
-    while (left := deadline - time.monotonic()) > 0:
-        # Nothing has begun: a wish to stop need not wait for the import.
-        if host.switch.stopping:
-            raise StartAborted
-        try:
-            frame = child.wait(min(left, _ATTEND_INTERVAL))
-        except ChildLost as lost:
-            raise AppLoadError(
-                f"a child that imports app {spec!r} ended with {lost}: {child.output()}"
-            ) from lost
-        if frame is not None and _is_ready(frame, spec):
-            return
-        host.switch.drain()
-        host.attend()
-    raise AppLoadError(
-        f"a child has not imported app {spec!r} within {settings.start_timeout:g} s: "
-        "raise start_timeout, or import less"
-    )
-
-
-def _is_ready(frame: Frame, spec: str) -> bool:
-    if isinstance(frame.header, Broken):
-        error = frame.header.error
-        raise AppLoadError(
-            f"a child cannot import app {spec!r}: {error.type}: {error.message}\n"
-            f"{error.traceback or ''}"
+    child.keep_output(host.settings.output_limit)
+    child.send(
+        Hello(
+            app_spec=host.settings.app_spec or "",
+            path=sys.path,
+            python_path=os.environ.get("PYTHONPATH"),
         )
-    return isinstance(frame.header, Ready)
+    )
+    return child

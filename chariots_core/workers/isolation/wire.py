@@ -43,7 +43,7 @@ class Hello(msgspec.Struct, tag="hello", frozen=True, kw_only=True):
 
 class Ready(msgspec.Struct, tag="ready", frozen=True, kw_only=True):
     """
-    From a spawned child: the app is imported.
+    From a child: the app is imported, and its pipelines are loaded.
     """
 
 

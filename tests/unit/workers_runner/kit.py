@@ -228,6 +228,16 @@ def ledger(value: str, job: JobInput) -> int:
     return os.getpid()
 
 
+def wait_for_gate(value: list[str], job: JobInput) -> str:
+    """
+    Note the pid, and wait for another file.
+    """
+    ledger(value[0], job)
+    while not Path(value[1]).exists():
+        time.sleep(0.01)
+    return "opened"
+
+
 def hold_gil(value: Mapping[str, Any], job: JobInput) -> str:
     """
     Sleep in C without giving the GIL up.
@@ -378,7 +388,7 @@ PIPELINES: dict[str, PipelineFunction] = {
         leave, ledger, mark_and_sleep, not_json, nothing, pid, pollute, raise_base, recurse, report,
         report_much, report_too_late, run_program, say, say_and_sleep, segfault, shell_and_sleep, shout, sleep,
         spawn_program, start_flood, stop_a_fork,
-        suicide_until, too_much_memory,
+        suicide_until, too_much_memory, wait_for_gate,
     )
 }  # fmt: skip
 PIPELINES |= {
