@@ -4,6 +4,8 @@ The group of all commands: finds them by name, and turns errors into exit codes.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from typing import Any, Final
 
@@ -94,17 +96,33 @@ class OutOfReach(CommandError):
     exit_code = EXIT_UNREACHABLE
 
 
+@cache
+def _of_plugins() -> Mapping[str, click.Command]:
+    """
+    The commands of plugins, by name. They are imported only when core has no
+    command of the name that is asked for.
+    """
+    from chariots_core.workers.plugins import PluginManager
+
+    given = PluginManager().commands()
+    return {
+        command.name: command
+        for command in given
+        if isinstance(command, click.Command) and command.name
+    }
+
+
 class Commands(click.Group):
     """
     A group whose commands are imported when they are needed.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *COMMANDS})
+        return sorted({*super().list_commands(ctx), *COMMANDS, *_of_plugins()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
-            return super().get_command(ctx, cmd_name)
+            return super().get_command(ctx, cmd_name) or _of_plugins().get(cmd_name)
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)

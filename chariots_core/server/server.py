@@ -4,6 +4,7 @@ The server: a Flask application that serves pipelines.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from typing import Any
@@ -21,6 +22,8 @@ from chariots_core.server.pipelines_views import PipelineViews, current_request
 from chariots_core.server.probes import ProbeViews
 from chariots_core.server.ticker import Ticker
 from chariots_core.workers.plugins import WorkerPoolSpec
+
+_log = logging.getLogger(__name__)
 
 View = Callable[..., Response]
 
@@ -103,6 +106,8 @@ class PipelinesServer(Flask):
         if legacy_routes:
             self._add_legacy()
         self.register_error_handler(HTTPException, self._answer_http_error)
+        for blueprint in self.chariots.plugins.blueprints(self):
+            self._add_plugin(blueprint)
 
     def close(self) -> None:
         """
@@ -110,6 +115,12 @@ class PipelinesServer(Flask):
         """
         self.ticker.stop()
         self.chariots.close()
+
+    def _add_plugin(self, blueprint: Any) -> None:
+        try:
+            self.register_blueprint(blueprint)
+        except Exception:  # noqa: BLE001 - pages of a plugin may be anything
+            _log.exception("blueprint %r of a plugin cannot be used, and is left out", blueprint)
 
     # -- Flask, made ours
 

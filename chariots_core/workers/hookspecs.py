@@ -122,3 +122,33 @@ def chariots_job_event(app: str, event_name: str, record: JobRecord) -> None:
             ``"failed"``: the status just reached; more may come.
         record: the job as it is now.
     """
+
+
+@_hookspec
+def chariots_blueprint(server: Any) -> Any | None:
+    """
+    Called, for every plugin, as a server is made, after its own routes.
+
+    For pages and other routes beside the server's. A plugin that cannot give
+    its blueprint is logged and left out.
+
+    Args:
+        server: the `chariots_core.server.PipelinesServer`; its app is ``server.chariots``.
+
+    Returns:
+        A ``flask.Blueprint`` to register, or ``None``.
+    """
+
+
+@_hookspec
+def chariots_command() -> Any | None:
+    """
+    Called, for every plugin, when the command line is asked for its help or for
+    a command that is not core's.
+
+    A command of core's name is never asked for. A plugin that cannot give its
+    command is logged and left out.
+
+    Returns:
+        A ``click.Command`` with a name, or ``None``.
+    """

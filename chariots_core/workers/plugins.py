@@ -216,19 +216,48 @@ class PluginManager:
         """
         Tell every observer; one that raises is logged, and the next is told.
         """
-        facts = {"app": app, "event_name": event_name, "record": record}
-        for impl in reversed(self._pluggy.hook.chariots_job_event.get_hookimpls()):
-            try:
-                impl.function(*(facts[name] for name in impl.argnames))
-            except (Exception, SystemExit):  # noqa: BLE001 - a plugin may raise anything
-                _log.exception(
-                    "plugin %r failed to observe event %r of job %s; the job goes on",
-                    impl.plugin_name.removeprefix(_PLUGIN),
-                    event_name,
-                    record.id,
-                )
+        self._ask_each(
+            self._pluggy.hook.chariots_job_event,
+            {"app": app, "event_name": event_name, "record": record},
+            f"observe event {event_name!r} of job {record.id}; the job goes on",
+        )
+
+    # -- hooks about servers and commands
+
+    def blueprints(self, server: object) -> list[Any]:
+        """
+        The blueprints of all plugins for a server; one that raises is logged and left out.
+        """
+        return self._ask_each(
+            self._pluggy.hook.chariots_blueprint, {"server": server}, "give its blueprint"
+        )
+
+    def commands(self) -> list[Any]:
+        """
+        The commands of all plugins; one that raises is logged and left out.
+        """
+        return self._ask_each(self._pluggy.hook.chariots_command, {}, "give its command")
 
     # -- inside
+
+    def _ask_each(
+        self, hook: pluggy.HookCaller, facts: Mapping[str, object], what: str
+    ) -> list[Any]:
+        """
+        What each implementation returns, but for nothing; one that raises is
+        logged, and the next is asked.
+        """
+        found = []
+        for impl in reversed(hook.get_hookimpls()):
+            try:
+                answer = impl.function(*(facts[name] for name in impl.argnames))
+            except (Exception, SystemExit):  # noqa: BLE001 - a plugin may raise anything
+                _log.exception(
+                    "plugin %r failed to %s", impl.plugin_name.removeprefix(_PLUGIN), what
+                )
+            else:
+                found += [] if answer is None else [answer]
+        return found
 
     def _load_extensions(self, disabled: set[str], *, strict: bool) -> None:
         entries = () if "*" in disabled else find_entries(PLUGINS_GROUP)

@@ -4,6 +4,9 @@ Plugins that are no backends: loaded where installed, disabled by name, harmless
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +54,50 @@ WRAPPER = """
         record = yield
         seen.append(["looked up", record.pipeline])
         return record
+"""
+
+ADDS = """
+    import click
+    import flask
+    from chariots_core.workers import hookimpl
+
+
+    @hookimpl
+    def chariots_blueprint(server):
+        pages = flask.Blueprint("pages", __name__, url_prefix="/pages")
+        pages.get("/")(lambda: f"pages of {server.chariots.name}")
+        return pages
+
+
+    @hookimpl
+    def chariots_command():
+        return click.Command("greet", callback=lambda: print("hello"), help="Say hello.")
+"""
+
+ADDS_BADLY = """
+    from chariots_core.workers import hookimpl
+
+
+    @hookimpl
+    def chariots_blueprint(server):
+        return "no blueprint"
+
+
+    @hookimpl
+    def chariots_command():
+        raise RuntimeError("no command today")
+"""
+
+SERVE = f"""
+    import json, sys
+    sys.path.insert(0, {str(ROOT)!r})
+    from chariots_core.server import PipelinesServer
+
+    server = PipelinesServer([], import_name="paged")
+    with server.test_client() as client:
+        said = [client.get(path).get_data(as_text=True) for path in ("/pages/", "/livez")]
+    server.close()
+    print(json.dumps({{"said": said}}))
 """
 
 SUBMIT = f"""
@@ -216,3 +263,54 @@ def test_plugins_of_one_name_are_listed_as_broken(twins: Path, tmp_path: Path) -
     assert errors["ext-sees"] is None
     assert "uninstall all but one" in errors["ext-twin-1"]
     assert errors["ext-twin-1"] == errors["ext-twin-2"]
+
+
+@pytest.fixture(name="paged", scope="session")
+def _paged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A folder with a plugin that adds a page and a command, and one that fails to.
+    """
+    plugins = [plugin("adds", "ext_adds", ADDS), plugin("badly", "ext_badly", ADDS_BADLY)]
+    work = tmp_path_factory.mktemp("wheels")
+    return install(plugins, tmp_path_factory.mktemp("paged") / "site", work)
+
+
+def test_plugin_adds_routes(paged: Path, tmp_path: Path) -> None:
+    """
+    A plugin's blueprint is served beside the server's own routes; one that is
+    none is logged and left out.
+    """
+    found = run_python(SERVE, site=paged, cwd=tmp_path)
+
+    assert ["pages of paged", '{"status":"ok"}'] == found["said"]
+    assert "'no blueprint' of a plugin cannot be used" in found["stderr"]
+
+
+def test_plugin_adds_commands(paged: Path, tmp_path: Path) -> None:
+    """
+    A plugin's command stands beside core's, and is imported only when it is asked
+    for; one that fails is logged and left out.
+    """
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(paged), str(ROOT)])}
+
+    def chariots(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "chariots_core.cli", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+
+    help_text, greeting, unknown, own = (
+        chariots(*arguments) for arguments in (["--help"], ["greet"], ["nope"], ["backends"])
+    )
+
+    assert "greet" in help_text.stdout
+    assert "Say hello." in help_text.stdout
+    assert "hello\n" == greeting.stdout
+    assert (2, True) == (unknown.returncode, "No such command 'nope'" in unknown.stderr)
+    assert "plugin 'badly' failed to give its command" in greeting.stderr
+    assert "badly" not in own.stderr
