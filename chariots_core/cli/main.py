@@ -16,6 +16,7 @@ COMMANDS: Final = {
     "backends": "chariots_core.cli.backends:backends",
     "call": "chariots_core.cli.call:call",
     "jobs": "chariots_core.cli.jobs:jobs",
+    "op-store": "chariots_core.cli.op_store:op_store",
     "serve": "chariots_core.cli.serve:serve",
     "worker": "chariots_core.cli.worker:worker",
 }

@@ -60,6 +60,4 @@ def read_server_address(text: str) -> ServerAddress:
     if parts.username is not None:
         login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         headers["Authorization"] = f"Basic {base64.b64encode(login.encode()).decode()}"
-    return ServerAddress(
-        url=f"{parts.scheme}://{where}{parts.path.rstrip('/')}", headers=headers
-    )
+    return ServerAddress(url=f"{parts.scheme}://{where}{parts.path.rstrip('/')}", headers=headers)

@@ -120,7 +120,9 @@ class OpStoreClient(BaseOpStoreClient):
         trained_by: str | None = None,
     ) -> Mapping[str, OpVersion]:
         names = list(ops)
-        return self._ask(Contract.newest, ops=names, code=code, trained_by=trained_by) if names else {}
+        return (
+            self._ask(Contract.newest, ops=names, code=code, trained_by=trained_by) if names else {}
+        )
 
     def savings(
         self, op: str, *, version: Version | None = None, limit: int | None = None

@@ -54,9 +54,7 @@ class Connection:
         # parent, whose conversation would be disturbed; so it stays in here.
         self._transports: dict[int, Transport] = {}
 
-    def ask(
-        self, request: Request, read: Callable[[Reply], T], *, tries_again: bool = True
-    ) -> T:
+    def ask(self, request: Request, read: Callable[[Reply], T], *, tries_again: bool = True) -> T:
         """
         Send a request, with what retries are safe, and read its answer.
 

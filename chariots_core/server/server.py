@@ -85,9 +85,7 @@ class PipelinesServer(APIServer):
             callbacks=() if default_pipeline_callbacks is None else default_pipeline_callbacks,
             settings=settings,
         )
-        super().__init__(
-            import_name, max_body_bytes=self.chariots.settings.max_body_bytes, **flask
-        )
+        super().__init__(import_name, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
         self.ticker = Ticker(self.chariots)
         self._add_api()
         self._add_probes()

@@ -127,9 +127,7 @@ class LegacyOpStoreViews:
         POST: the upstream versions that fit the newest downstream one; ``null`` if none does.
         """
         asked = self._read(OfLink)
-        versions = self._store.get_validated_links(
-            asked.downstream_op_name, asked.upstream_op_name
-        )
+        versions = self._store.get_validated_links(asked.downstream_op_name, asked.upstream_op_name)
         body = {
             "downstream_op_name": asked.downstream_op_name,
             "upstream_op_name": asked.upstream_op_name,

@@ -22,6 +22,7 @@ from chariots_core.errors import (
     UntrustedArtifact,
 )
 from chariots_core.op_store.blobs import blob_path
+from chariots_core.op_store.savers import FileSaver
 from chariots_core.op_store.sql_store import LocalOpStoreClient
 from chariots_core.pipelines import Node, Pipeline
 from tests.unit.op_store.conftest import Place
@@ -58,8 +59,7 @@ class Flaky(LocalOpStoreClient):
 
 @pytest.fixture(name="flaky")
 def _flaky(place: Place) -> Iterable[Flaky]:
-    store = place.open()
-    flaky = Flaky(place.url, store.saver)
+    flaky = Flaky(place.url, FileSaver(place.folder))
     yield flaky
     flaky.close()
 
