@@ -58,8 +58,8 @@ class Flaky(LocalOpStoreClient):
 
 
 @pytest.fixture(name="flaky")
-def _flaky(place: Place) -> Iterable[Flaky]:
-    flaky = Flaky(place.url, FileSaver(place.folder))
+def _flaky(sqlite_place: Place) -> Iterable[Flaky]:
+    flaky = Flaky(sqlite_place.url, FileSaver(sqlite_place.folder))
     yield flaky
     flaky.close()
 
