@@ -23,8 +23,10 @@ from chariots_core.jobs.outcomes import (
 )
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import TRANSITIONS, JobStatus, Reason
+from chariots_core.op_store_http import OpStoreClient
 from chariots_core.resolver import resolve
 from chariots_core.server import PipelinesServer, problems
+from chariots_core.server.op_store import OpStoreServer
 from tests.support import ROOT
 
 SOURCES = ["chariots_core", "chariots", "plugins/chariots_ml/src", "plugins/chariots_rq/src"]
@@ -171,7 +173,7 @@ def test_every_reason_has_its_name() -> None:
 
 def test_reference_lists_every_route() -> None:
     """
-    The tables of HTTP have a line for each route of the server, and no other.
+    The tables of HTTP have a line for each route of the servers, and no other.
     """
     shown = {
         (row[0].split()[0], path)
@@ -181,7 +183,11 @@ def test_reference_lists_every_route() -> None:
     }
     real = {
         (method, rule.rule)
-        for rule in PipelinesServer([], import_name="docs").url_map.iter_rules()
+        for server in (
+            PipelinesServer([], import_name="docs"),
+            OpStoreServer(OpStoreClient("http://docs")),
+        )
+        for rule in server.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.endpoint != "static"
     }

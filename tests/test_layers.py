@@ -34,11 +34,14 @@ LAYERS = {
     "chariots_core.op_store": 3,
     "chariots_core.jobs_sql": 3,
     "chariots_core.jobs_redis": 3,
+    # It knows values only, and what stands above may use it: so does the op
+    # store over HTTP, which an app may be given in place of an embedded one.
+    "chariots_core.client": 3,
+    "chariots_core.op_store_http": 4,
     "chariots_core.workers": 4,
     "chariots_core.app": 5,
     "chariots_core.local": 6,
     "chariots_core.server": 7,
-    "chariots_core.client": 7,
     "chariots_core.testing": 8,
     "chariots_core.cli": 8,
     "chariots": 9,

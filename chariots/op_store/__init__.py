@@ -10,10 +10,14 @@ from chariots._lazy import lazily
 
 if TYPE_CHECKING:
     from chariots_core.op_store import BaseOpStoreClient, LocalOpStoreClient
+    from chariots_core.op_store_http import OpStoreClient
+    from chariots_core.server.op_store import OpStoreServer
 
 __all__ = [
     "BaseOpStoreClient",
     "LocalOpStoreClient",
+    "OpStoreClient",
+    "OpStoreServer",
 ]
 
 __getattr__, __dir__ = lazily(
@@ -21,5 +25,7 @@ __getattr__, __dir__ = lazily(
     {
         "BaseOpStoreClient": "chariots_core.op_store",
         "LocalOpStoreClient": "chariots_core.op_store",
+        "OpStoreClient": "chariots_core.op_store_http",
+        "OpStoreServer": "chariots_core.server.op_store",
     },
 )

@@ -8,17 +8,23 @@ import os
 from pathlib import Path
 
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store_http.address import is_server_address
 from chariots_core.workers.pool import absolute_url
 
 
 def default_op_store() -> BaseOpStoreClient:
     """
-    The op store of an app that names none: what ``CHARIOTS_OP_STORE`` says, a
-    database's address, else a SQLite file in ``.chariots``; the bytes beside it.
+    The op store of an app that names none: what ``CHARIOTS_OP_STORE`` says, the
+    address of a server or of a database, else a SQLite file in ``.chariots``.
+    The bytes are with the server, or beside the database.
     """
+    url = os.environ.get("CHARIOTS_OP_STORE") or "sqlite:///.chariots/op_store.db"
+    if is_server_address(url):
+        from chariots_core.op_store_http.client import OpStoreClient
+
+        return OpStoreClient(url)
     from chariots_core.op_store.savers import FileSaver
     from chariots_core.op_store.sql_store import LocalOpStoreClient
 
-    url = os.environ.get("CHARIOTS_OP_STORE") or "sqlite:///.chariots/op_store.db"
     folder = os.environ.get("CHARIOTS_OP_STORE_FILES") or ".chariots/ops"
     return LocalOpStoreClient(absolute_url(url), FileSaver(Path(folder).absolute()))

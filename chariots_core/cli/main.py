@@ -19,6 +19,7 @@ COMMANDS: Final = {
     "call": "chariots_core.cli.call:call",
     "jobs": "chariots_core.cli.jobs:jobs",
     "load": "chariots_core.cli.versions:load",
+    "op-store": "chariots_core.cli.op_store:op_store",
     "save": "chariots_core.cli.versions:save",
     "serve": "chariots_core.cli.serve:serve",
     "worker": "chariots_core.cli.worker:worker",

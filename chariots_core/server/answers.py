@@ -8,6 +8,7 @@ import logging
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from flask import Request, Response
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 REQUEST_ID: Final = "X-Request-ID"
+
+#: When the old routes were superseded: 2026-11-22, in the form of RFC 9745.
+_SINCE: Final = "@1795305600"
 
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _REQUEST_ID_KEY: Final = "chariots.request_id"
@@ -89,6 +93,14 @@ def answer(body: Any, status: int = 200, fields: Fields = ()) -> JSONResponse:
     *body* as JSON.
     """
     return JSONResponse(encode(body), status, fields)
+
+
+@lru_cache(maxsize=1024)
+def superseded(by: str) -> Fields:
+    """
+    The header fields of an old route's answer, whose place the route *by* has taken.
+    """
+    return (("Deprecation", _SINCE), ("Link", f'<{by}>; rel="successor-version"'))
 
 
 def answer_problem(problem: Problem, request: Request) -> JSONResponse:

@@ -80,7 +80,7 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[T], limit: int) ->
         RequestProblem: it is not JSON, or not what *decoder* describes.
         RequestEntityTooLarge: it is over the limit.
     """
-    data = _read(request, limit)
+    data = read_bytes(request, limit)
     if not data:
         data = b"{}"
     elif request.environ.get("CONTENT_TYPE") != "application/json":
@@ -95,7 +95,13 @@ def read_body(request: Request, decoder: msgspec.json.Decoder[T], limit: int) ->
         raise malformed(f"the body is not JSON: {error}") from error
 
 
-def _read(request: Request, limit: int) -> bytes:
+def read_bytes(request: Request, limit: int) -> bytes:
+    """
+    The body of *request* as it came.
+
+    Raises:
+        RequestEntityTooLarge: it is over *limit* bytes.
+    """
     environ = request.environ
     announced = environ.get("CONTENT_LENGTH") or ""
     if not announced.isdecimal() or "stream" in vars(request):

@@ -14,9 +14,10 @@ from chariots_core.app import App
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import JobQuery
 from chariots_core.server.answers import answer
+from chariots_core.server.api import current_request
 from chariots_core.server.cursors import cursor_before, read_cursor, read_limit
 from chariots_core.server.documents import JOBS, job_document, job_summary
-from chariots_core.server.pipelines_views import RETRY_AFTER, current_request
+from chariots_core.server.pipelines_views import RETRY_AFTER
 from chariots_core.server.problems import invalid
 
 

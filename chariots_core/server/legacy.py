@@ -6,7 +6,6 @@ Each answer names the route that takes its place.
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 from flask import Response
@@ -15,17 +14,14 @@ from chariots_core.app import App
 from chariots_core.errors import JobNotFound, VersionError
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus
-from chariots_core.server.answers import Fields, JSONResponse, answer
+from chariots_core.server.answers import Fields, JSONResponse, answer, superseded
+from chariots_core.server.api import current_request
 from chariots_core.server.bodies import LEGACY_CALL, LEGACY_FETCH, read_body, read_value
 from chariots_core.server.documents import JOBS, PIPELINES, pipeline_url
-from chariots_core.server.pipelines_views import current_request
 from chariots_core.server.versions import VersionsText
 
 #: The status of an outdated version; never assigned, and kept for those who know it.
 VERSION_MISMATCH: Final = 419
-
-#: When the routes were superseded: 2026-11-22, in the form of RFC 9745.
-_SINCE: Final = "@1795305600"
 
 
 class LegacyViews:
@@ -45,7 +41,7 @@ class LegacyViews:
         app.pipeline(name)
         body = read_body(current_request(), LEGACY_CALL, app.settings.max_body_bytes)
         value = read_value(body.pipeline_input)
-        fields = _superseded(pipeline_url(name, "/runs"))
+        fields = superseded(pipeline_url(name, "/runs"))
         if app.decide(name, body.use_worker).use_worker:
             return answer(_of_job(app.submit(name, value).record), 200, fields)
         try:
@@ -63,7 +59,7 @@ class LegacyViews:
         """
         POST: serve the newest validated versions.
         """
-        fields = _superseded(pipeline_url(name, "/load"))
+        fields = superseded(pipeline_url(name, "/load"))
         try:
             self._app.load(name)
         except VersionError as error:
@@ -74,14 +70,14 @@ class LegacyViews:
         """
         POST: the version of each node.
         """
-        fields = _superseded(pipeline_url(name))
+        fields = superseded(pipeline_url(name))
         return answer(dict(self._app.versions(name)), 200, fields)
 
     def save(self, name: str) -> Response:
         """
         POST: keep what was trained.
         """
-        fields = _superseded(pipeline_url(name, "/save"))
+        fields = superseded(pipeline_url(name, "/save"))
         self._app.save(name)
         return answer({}, 200, fields)
 
@@ -90,7 +86,7 @@ class LegacyViews:
         GET: whether one pipeline can run.
         """
         loaded = self._app.is_loaded(name)
-        fields = _superseded(pipeline_url(name))
+        fields = superseded(pipeline_url(name))
         return answer({"is_loaded": loaded}, 200 if loaded else VERSION_MISMATCH, fields)
 
     def all_health(self) -> Response:
@@ -99,13 +95,13 @@ class LegacyViews:
         """
         app = self._app
         health = {name: app.is_loaded(name) for name in app.pipelines}
-        return answer(health, 200, _superseded(PIPELINES))
+        return answer(health, 200, superseded(PIPELINES))
 
     def available(self) -> Response:
         """
         GET: the names of the pipelines.
         """
-        return answer(list(self._app.pipelines), 200, _superseded(PIPELINES))
+        return answer(list(self._app.pipelines), 200, superseded(PIPELINES))
 
     def fetch(self) -> Response:
         """
@@ -117,12 +113,7 @@ class LegacyViews:
         if not isinstance(job_id, str):
             raise JobNotFound(f"no job {str(job_id)[:80]!r}: a job id is a text")
         record = self._app.fetch_job(job_id)
-        return answer(_of_job(record), 200, _superseded(f"{JOBS}/{record.id}"))
-
-
-@lru_cache(maxsize=1024)
-def _superseded(by: str) -> Fields:
-    return (("Deprecation", _SINCE), ("Link", f'<{by}>; rel="successor-version"'))
+        return answer(_of_job(record), 200, superseded(f"{JOBS}/{record.id}"))
 
 
 def _of_job(record: JobRecord) -> dict[str, Any]:

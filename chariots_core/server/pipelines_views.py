@@ -7,12 +7,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flask import Request, Response
-from flask import request as flask_request
 
 from chariots_core.app import App
 from chariots_core.jobs.record import JobRecord
 from chariots_core.resolver import Decision
 from chariots_core.server.answers import JSONResponse, answer
+from chariots_core.server.api import current_request
 from chariots_core.server.bodies import NO_OPTIONS, RUN, RunBody, read_body, read_value
 from chariots_core.server.documents import JOBS, job_summary, pipeline_document, pipeline_url
 from chariots_core.server.idempotency import read_key, refuse_repeat
@@ -20,13 +20,6 @@ from chariots_core.server.problems import invalid
 from chariots_core.server.versions import VersionsText
 
 RETRY_AFTER: Final = "1"
-
-
-def current_request() -> Request:
-    """
-    The request at hand itself: each look through Flask's proxy costs.
-    """
-    return flask_request._get_current_object()  # type: ignore[attr-defined,no-any-return]  # noqa: SLF001
 
 
 class PipelineViews:

@@ -13,7 +13,7 @@ from flask import Response
 from chariots_core.app import App
 from chariots_core.errors import ChariotsError
 from chariots_core.server.answers import answer
-from chariots_core.server.pipelines_views import current_request
+from chariots_core.server.api import current_request
 
 _log = logging.getLogger(__name__)
 
@@ -39,11 +39,11 @@ class ProbeViews:
         and not waited for: a job may be queued before there is one.
         """
         checks = {
-            "op_store": _reason(self._app.op_store.ping),
-            "pipelines": _reason(self._app.open),
+            "op_store": reason_of(self._app.op_store.ping),
+            "pipelines": reason_of(self._app.open),
         }
         if self._app.pool is not None:
-            checks["job_store"] = _reason(self._ping_job_store)
+            checks["job_store"] = reason_of(self._ping_job_store)
         reasons = {name: reason for name, reason in checks.items() if reason is not None}
         body: dict[str, Any] = {"status": "unavailable" if reasons else "ok"}
         if reasons:
@@ -74,7 +74,10 @@ class ProbeViews:
         }
 
 
-def _reason(check: Callable[[], object]) -> str | None:
+def reason_of(check: Callable[[], object]) -> str | None:
+    """
+    Why *check* fails; ``None`` if it does not.
+    """
     try:
         check()
     except ChariotsError as error:

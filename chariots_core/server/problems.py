@@ -122,6 +122,51 @@ def unsupported_media_type(found: str) -> RequestProblem:
     )
 
 
+def digest_mismatch(asked: str, found: str) -> RequestProblem:
+    """
+    Bytes that are not the ones of their address.
+    """
+    return RequestProblem(
+        Problem(
+            slug="digest-mismatch",
+            title="other bytes than announced",
+            status=422,
+            detail=f"the body has the SHA-256 {found}, and not {asked}: it was changed on the way",
+            facts={"code": errors.ArtifactCorrupt.code},
+        )
+    )
+
+
+def bytes_not_found(detail: str) -> RequestProblem:
+    """
+    Bytes that are not there, asked for by their digest.
+    """
+    return RequestProblem(
+        Problem(
+            slug="bytes-not-found",
+            title="no such bytes",
+            status=404,
+            detail=detail,
+            facts={"code": errors.ArtifactCorrupt.code},
+        )
+    )
+
+
+def bytes_not_put(detail: str) -> RequestProblem:
+    """
+    A manifest that names bytes which nobody has put.
+    """
+    return RequestProblem(
+        Problem(
+            slug="bytes-not-put",
+            title="published before its bytes were put",
+            status=409,
+            detail=detail,
+            facts={"code": errors.ArtifactCorrupt.code},
+        )
+    )
+
+
 def problem_of(error: BaseException, *, max_body_bytes: int = 0) -> Problem | None:
     """
     The problem that *error* is to a client; ``None`` for one that nobody foresaw.

@@ -5,32 +5,24 @@ The server: a Flask application that serves pipelines.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+from collections.abc import Iterable, Sequence
 from typing import Any
-
-from flask import Flask, Request, Response
-from werkzeug.exceptions import HTTPException
 
 from chariots_core.app import App, AppSettings
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback
-from chariots_core.server.answers import REQUEST_ID, JSONResponse, answer_error, id_of
+from chariots_core.server.api import APIServer, current_request
 from chariots_core.server.jobs_views import JobViews
 from chariots_core.server.legacy import LegacyViews
-from chariots_core.server.pipelines_views import PipelineViews, current_request
+from chariots_core.server.pipelines_views import PipelineViews
 from chariots_core.server.probes import ProbeViews
 from chariots_core.server.ticker import Ticker
 from chariots_core.workers.plugins import WorkerPoolSpec
 
 _log = logging.getLogger(__name__)
 
-View = Callable[..., Response]
 
-_ENDPOINT = "chariots:"
-
-
-class PipelinesServer(Flask):
+class PipelinesServer(APIServer):
     """
     Serves pipelines over HTTP: a WSGI application, and a `Flask` in all else.
 
@@ -96,16 +88,12 @@ class PipelinesServer(Flask):
             callbacks=() if default_pipeline_callbacks is None else default_pipeline_callbacks,
             settings=settings,
         )
-        super().__init__(import_name, **flask)
-        # One more than is taken: a body without a length is cut at this number
-        # of bytes, and `read_body` has to see that it was longer.
-        self.config["MAX_CONTENT_LENGTH"] = self.chariots.settings.max_body_bytes + 1
+        super().__init__(import_name, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
         self.ticker = Ticker(self.chariots)
         self._add_api()
         self._add_probes()
         if legacy_routes:
             self._add_legacy()
-        self.register_error_handler(HTTPException, self._answer_http_error)
         for blueprint in self.chariots.plugins.blueprints(self):
             self._add_plugin(blueprint)
 
@@ -122,49 +110,13 @@ class PipelinesServer(Flask):
         except Exception:  # noqa: BLE001 - pages of a plugin may be anything
             _log.exception("blueprint %r of a plugin cannot be used, and is left out", blueprint)
 
-    # -- Flask, made ours
-
     def preprocess_request(self) -> Any:
         # The first request of a process: now it is certain that no fork follows.
         if self.ticker.due:
             self.ticker.start_for(current_request(), testing=self.testing)
         return super().preprocess_request()
 
-    def process_response(self, response: Response) -> Response:
-        if not isinstance(response, JSONResponse):
-            response.headers[REQUEST_ID] = id_of(current_request().environ)
-        return super().process_response(response)
-
-    def _answer_http_error(self, error: HTTPException) -> Response | HTTPException:
-        request = current_request()
-        if request.url_rule is not None and not str(request.endpoint).startswith(_ENDPOINT):
-            # a route of the user's own: Flask's way
-            return error
-        return self._answer(error, request)
-
-    def _answer(self, error: Exception, request: Request) -> Response:
-        return answer_error(error, request, max_body_bytes=self.chariots.settings.max_body_bytes)
-
     # -- routes
-
-    def _route(self, method: str, rule: str, view: View) -> None:
-        owner, name = type(view.__self__).__name__, view.__name__  # type: ignore[attr-defined]
-        self.add_url_rule(
-            rule,
-            endpoint=f"{_ENDPOINT}{owner}.{name}".replace(".", ":"),
-            view_func=self._guarded(view),
-            methods=[method],
-        )
-
-    def _guarded(self, view: View) -> View:
-        @wraps(view)
-        def guarded(**values: Any) -> Response:
-            try:
-                return view(**values)
-            except Exception as error:  # noqa: BLE001 - the wire shows every one as a problem
-                return self._answer(error, current_request())
-
-        return guarded
 
     def _add_api(self) -> None:
         pipelines, jobs = PipelineViews(self.chariots), JobViews(self.chariots)

@@ -85,17 +85,18 @@ def serve(
     processes = processes or _cores()
     with reserved_port(host, port) as (address, number), StopSignals(grace=grace) as signals:
         _check_stores(server, job_workers)
-        run_web = partial(
-            run_web_processes,
+        web = web_slot(
+            partial(_begin, server),
             host=address,
             port=number,
             processes=processes,
             threads=threads,
             grace=grace,
         )
-        slots = [Slot("web server", lambda: Forked(_web(server, run_web)))]
-        slots += [_worker_slot(server) for _ in range(job_workers)]
-        announce = _announcement(server, host, number, processes, job_workers)
+        beside = f", {_counted(job_workers, 'job worker')}" if job_workers else ""
+        details = f"{_counted(processes, 'web process', 'es')}{beside}"
+        announce = announcement(server.chariots.name, host, number, details)
+        slots = [web, *(_worker_slot(server) for _ in range(job_workers))]
         return Supervisor(slots, signals=signals).run(announce)
 
 
@@ -152,17 +153,16 @@ def _worker_slot(server: PipelinesServer) -> Slot:
     return Slot("job worker", start)
 
 
-def _announcement(
-    server: PipelinesServer, host: str, port: int, processes: int, job_workers: int
-) -> Callable[[], bool]:
+def announcement(name: str, host: str, port: int, details: str) -> Callable[[], bool]:
+    """
+    What says where the server is, once it answers; gives whether it does.
+    """
+
     def announce() -> bool:
         if not answers(host, port):
             return False
-        beside = f", {_counted(job_workers, 'job worker')}" if job_workers else ""
         print(  # noqa: T201 - what an operator looks for
-            f"serving {server.chariots.name} on {url_of(host, port)} "
-            f"({_counted(processes, 'web process', 'es')}{beside})",
-            flush=True,
+            f"serving {name} on {url_of(host, port)} ({details})", flush=True
         )
         return True
 
@@ -176,20 +176,39 @@ def _counted(number: int, what: str, plural: str = "s") -> str:
 # --- in the web processes ------------------------------------------------------
 
 
-def _web(
-    server: PipelinesServer, run_web: Callable[[Callable[[], WSGIApplication]], None]
-) -> Callable[[Callable[[], None]], int]:
-    def run(say_ready: Callable[[], None]) -> int:
-        def begin() -> PipelinesServer:
-            server.chariots.open()
-            server.ticker.start()
-            say_ready()
-            return server
+def _begin(server: PipelinesServer) -> PipelinesServer:
+    server.chariots.open()
+    server.ticker.start()
+    return server
 
-        run_web(begin)
+
+def web_slot(
+    begin: Callable[[], WSGIApplication],
+    *,
+    host: str,
+    port: int,
+    processes: int,
+    threads: int,
+    grace: float,
+) -> Slot:
+    """
+    The web processes as one thing that a supervisor keeps alive.
+
+    Its arguments are those of `run_web_processes`.
+    """
+
+    def run(say_ready: Callable[[], None]) -> int:
+        def begin_and_say() -> WSGIApplication:
+            application = begin()
+            say_ready()
+            return application
+
+        run_web_processes(
+            begin_and_say, host=host, port=port, processes=processes, threads=threads, grace=grace
+        )
         return 0
 
-    return run
+    return Slot("web server", lambda: Forked(run))
 
 
 def run_web_processes(

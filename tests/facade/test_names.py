@@ -37,6 +37,8 @@ NAMES = [
     ("chariots.workers", "LocalWorkerPool", "chariots_core.local"),
     ("chariots.workers", "RQWorkerPool", "chariots_rq"),
     ("chariots.op_store", "BaseOpStoreClient", "chariots_core.op_store"),
+    ("chariots.op_store", "OpStoreClient", "chariots_core.op_store_http"),
+    ("chariots.op_store", "OpStoreServer", "chariots_core.server.op_store"),
     ("chariots.op_store.savers", "BaseSaver", "chariots_core.op_store.savers"),
     ("chariots.op_store.savers", "FileSaver", "chariots_core.op_store.savers"),
     ("chariots.versioning", "Version", "chariots_core.versioning"),

@@ -12,8 +12,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from chariots_core.op_store.sql_store import LocalOpStoreClient
-from tests.unit.op_store.kit import App, open_store
+from chariots_core.op_store.client import BaseOpStoreClient
+from tests.unit.op_store.kit import App, open_local, open_store
+from tests.unit.op_store.serving import served
 
 
 @attrs.frozen
@@ -25,22 +26,29 @@ class Place:
     url: str
     folder: str
 
-    def open(self) -> LocalOpStoreClient:
+    def open(self) -> BaseOpStoreClient:
         return open_store(self.url, self.folder)
 
 
 @pytest.fixture(
-    name="place", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+    name="place", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres), "http"]
 )
-def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    url = f"sqlite:///{tmp_path}/op_store.db"
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """
+    On SQLite, on PostgreSQL, and behind a server that has it on SQLite.
+    """
+    url, folder = f"sqlite:///{tmp_path}/op_store.db", str(tmp_path / "bytes")
+    if request.param == "http":
+        with served(open_local(url, folder)) as server_url:
+            yield Place(server_url, folder)
+        return
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")
-    return Place(url, str(tmp_path / "bytes"))
+    yield Place(url, folder)
 
 
 @pytest.fixture(name="store")
-def _store(place: Place) -> Iterator[LocalOpStoreClient]:
+def _store(place: Place) -> Iterator[BaseOpStoreClient]:
     store = place.open()
     yield store
     store.close()

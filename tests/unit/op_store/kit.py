@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from chariots_core.op_store import savers
+from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.sql_store import LocalOpStoreClient
 from chariots_core.op_store.values import Link, SavedOp
+from chariots_core.op_store_http import OpStoreClient
 from chariots_core.pipelines import BaseOp, LoadableOp, Node, Pipeline
 from chariots_core.versioning import Version, VersionedField, VersionType
 
@@ -162,8 +164,15 @@ def pipelines() -> list[Pipeline]:
     return [train_centre(), train_scale(), predict(), count()]
 
 
-def open_store(url: str, folder: str | Path) -> LocalOpStoreClient:
+def open_local(url: str, folder: str | Path) -> LocalOpStoreClient:
     return LocalOpStoreClient(url, savers.FileSaver(folder))
+
+
+def open_store(url: str, folder: str | Path) -> BaseOpStoreClient:
+    """
+    The store at an address: of a database, or of a server that has one.
+    """
+    return OpStoreClient(url) if url.startswith("http://") else open_local(url, folder)
 
 
 class App:
@@ -173,7 +182,7 @@ class App:
 
     def __init__(
         self,
-        store: LocalOpStoreClient,
+        store: BaseOpStoreClient,
         served: Sequence[Pipeline] | None = None,
         freshness: float = 0.5,
     ) -> None:
@@ -219,7 +228,7 @@ def version(text: str) -> Version:
     return Version().update_minor(text.encode())
 
 
-def saved(store: LocalOpStoreClient, op: str, text: str, *, data: bytes | None = None) -> SavedOp:
+def saved(store: BaseOpStoreClient, op: str, text: str, *, data: bytes | None = None) -> SavedOp:
     """
     A training of *op* that gave version *text*.
     """

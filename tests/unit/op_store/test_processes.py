@@ -211,6 +211,7 @@ def _serve_once(app: App) -> None:
         ("chariots_core.op_store", {"sqlalchemy", "fsspec", "numpy"}),
         ("chariots_core.op_store.loading", {"sqlalchemy", "fsspec", "numpy"}),
         ("chariots_core.op_store.sql_store", {"fsspec", "numpy"}),
+        ("chariots_core.op_store_http", {"sqlalchemy", "fsspec", "numpy", "flask", "httpx"}),
     ],
 )
 def test_heavy_libraries_are_loaded_late(module: str, unwanted: set[str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from chariots_core.op_store.sql_store import LocalOpStoreClient
 from tests.unit.op_store.conftest import Place
 from tests.unit.op_store.kit import App
 
@@ -43,6 +44,7 @@ def statements(app: App, do: str) -> int:
     def count(_c: object, _cursor: object, statement: str, *_: object) -> None:
         counted.append(statement)
 
+    assert isinstance(app.store, LocalOpStoreClient)
     engine = app.store._database._open().engine
     sa.event.listen(engine, "before_cursor_execute", count)
     try:

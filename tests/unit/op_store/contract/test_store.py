@@ -19,7 +19,7 @@ from chariots_core.op_store.values import Link
 from chariots_core.pipelines import Node, Pipeline
 from chariots_core.pipelines.names import LONGEST_NAME
 from tests.unit.op_store.contract.manifests import job, texts
-from tests.unit.op_store.kit import OUTPUT, App, Centre, Numbers, open_store
+from tests.unit.op_store.kit import OUTPUT, App, Centre, Numbers, open_local, open_store
 
 
 def test_making_a_store_touches_nothing(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_power_cut_takes_no_model_away(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/store.db"
     settings = []
     for address in (url, f"{url}?busy_timeout=5", f"{url}?synchronous=off"):
-        store = open_store(address, tmp_path)
+        store = open_local(address, tmp_path)
         with store._database.reading() as connection:
             settings.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
         store.close()

@@ -22,6 +22,7 @@ from chariots_core.errors import (
     UntrustedArtifact,
 )
 from chariots_core.op_store.blobs import blob_path
+from chariots_core.op_store.savers import FileSaver
 from chariots_core.op_store.sql_store import LocalOpStoreClient
 from chariots_core.pipelines import Node, Pipeline
 from tests.unit.op_store.conftest import Place
@@ -57,9 +58,8 @@ class Flaky(LocalOpStoreClient):
 
 
 @pytest.fixture(name="flaky")
-def _flaky(place: Place) -> Iterable[Flaky]:
-    store = place.open()
-    flaky = Flaky(place.url, store.saver)
+def _flaky(sqlite_place: Place) -> Iterable[Flaky]:
+    flaky = Flaky(sqlite_place.url, FileSaver(sqlite_place.folder))
     yield flaky
     flaky.close()
 
