@@ -56,7 +56,7 @@ _APPS: Final[WeakSet[App]] = WeakSet()
 
 def apps_of_this_process() -> tuple[App, ...]:
     """
-    The apps that this process has made and still uses, in no order.
+    The apps that this process has made, still uses, and has not closed, in no order.
     """
     return tuple(_APPS)
 
@@ -411,6 +411,7 @@ class App:
         """
         Give back connections. Idempotent; a later use connects anew.
         """
+        _APPS.discard(self)
         if self.pool is not None:
             self.pool.close()
         self.op_store.close()

@@ -75,6 +75,48 @@ def test_an_interrupt_ends_it(tmp_path: Path, processes: int) -> None:
         wait_until(lambda: gone(family), message="the end of all processes")
 
 
+SLOW_TO_BEGIN = """
+import os, time
+from pathlib import Path
+from chariots_core.server import PipelinesServer
+from chariots_core.testing import TestOpStoreClient
+
+folder = Path(os.environ["SERVED_APP_FOLDER"])
+app = PipelinesServer([], op_store_client=TestOpStoreClient(folder / "ops"), import_name="slow")
+opened = app.chariots.open
+
+
+def open_slowly():
+    opened()
+    with (folder / "opened").open("a") as file:
+        file.write("x")
+    # The parent and the first web process are quick; the second one is not.
+    if (folder / "opened").stat().st_size > 2:
+        time.sleep(60)
+
+
+app.chariots.open = open_slowly
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_process_that_has_not_begun_ends_too(
+    tmp_path: Path, number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A web process that is still loading when the server is told to stop holds up nothing.
+    """
+    (tmp_path / "slow_to_begin.py").write_text(SLOW_TO_BEGIN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Served(tmp_path, app="slow_to_begin:app", processes=2) as served:
+        family = served.family()
+        opened = tmp_path / "opened"
+        wait_until(lambda: opened.stat().st_size == 3, message=lambda: served.output)
+
+        assert 0 == served.stop(number), served.output
+        wait_until(lambda: gone(family), message="the end of all processes")
+
+
 def test_two_processes_give_the_same_answers(tmp_path: Path) -> None:
     """
     A model that one web process trained is saved, loaded and served by both.
