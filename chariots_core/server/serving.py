@@ -94,8 +94,8 @@ def serve(
             threads=threads,
             grace=grace,
         )
-        beside = f", {_counted(job_workers, 'job worker')}" if job_workers else ""
-        details = f"{_counted(processes, 'web process', 'es')}{beside}"
+        beside = f", {counted(job_workers, 'job worker')}" if job_workers else ""
+        details = f"{counted(processes, 'web process', 'es')}{beside}"
         announce = announcement(server.chariots.name, host, number, details)
         slots = [web, *(_worker_slot(server) for _ in range(job_workers))]
         return Supervisor(slots, signals=signals).run(announce)
@@ -133,7 +133,7 @@ def _check_stores(server: PipelinesServer, job_workers: int) -> None:
         tell_risks(app.job_store)
     elif job_workers:
         raise BackendNotConfigured(
-            f"app {app.name!r} has no worker backend for {_counted(job_workers, 'job worker')}: "
+            f"app {app.name!r} has no worker backend for {counted(job_workers, 'job worker')}: "
             "give it a worker_pool (e.g. 'local')"
         )
     # Connections belong to one process; each child makes its own.
@@ -170,7 +170,7 @@ def announcement(name: str, host: str, port: int, details: str) -> Callable[[], 
     return announce
 
 
-def _counted(number: int, what: str, plural: str = "s") -> str:
+def counted(number: int, what: str, plural: str = "s") -> str:
     return f"{number} {what}{'' if number == 1 else plural}"
 
 

@@ -12,7 +12,7 @@ from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.op_store_http import OpStoreClient
 from chariots_core.server.op_store.server import OpStoreServer
 from chariots_core.server.ports import reserved_port
-from chariots_core.server.serving import GRACE, THREADS, announcement, web_slot
+from chariots_core.server.serving import GRACE, THREADS, announcement, counted, web_slot
 from chariots_core.workers.signals import StopSignals
 from chariots_core.workers.supervisor import Supervisor
 
@@ -62,7 +62,7 @@ def serve_op_store(
             threads=threads,
             grace=grace,
         )
-        announce = announcement(server.import_name, host, number, f"{processes} web processes")
+        announce = announcement(server.import_name, host, number, counted(processes, "web process", "es"))
         return Supervisor([web], signals=signals).run(announce)
 
 
