@@ -171,6 +171,12 @@ def announcement(name: str, host: str, port: int, details: str) -> Callable[[], 
 
 
 def counted(number: int, what: str, plural: str = "s") -> str:
+    """
+    How many of something there are, in words.
+
+    >>> counted(1, "job worker"), counted(2, "web process", "es")
+    ('1 job worker', '2 web processes')
+    """
     return f"{number} {what}{'' if number == 1 else plural}"
 
 

@@ -62,7 +62,9 @@ def serve_op_store(
             threads=threads,
             grace=grace,
         )
-        announce = announcement(server.import_name, host, number, counted(processes, "web process", "es"))
+        announce = announcement(
+            server.import_name, host, number, counted(processes, "web process", "es")
+        )
         return Supervisor([web], signals=signals).run(announce)
 
 
