@@ -11,6 +11,7 @@ from chariots_core.errors import IdempotencyMismatch
 from chariots_core.jobs.changes import FromNow
 from chariots_core.jobs.record import JobRecord, NewJob
 from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.store import Created, IdempotencyKey
 
 #: What a record keeps of a `NewJob` as it was asked for.
 ASKED: Final = (
@@ -65,6 +66,36 @@ def is_same_request(record: JobRecord, job: NewJob) -> bool:
     see `COMPARED`.
     """
     return all(getattr(record, name) == getattr(job, name) for name in COMPARED)
+
+
+def replayed(
+    record: JobRecord,
+    job: NewJob,
+    idempotency: IdempotencyKey | None,
+    *,
+    key: str | None,
+    digest: str | None,
+) -> Created:
+    """
+    What a submission gets whose id or key an earlier job has.
+
+    Args:
+        record: the earlier job.
+        job: what was submitted.
+        idempotency: under which key.
+        key: the key that the earlier job holds.
+        digest: the digest that goes with it.
+
+    Raises:
+        IdempotencyMismatch: the earlier job is another request.
+    """
+    if idempotency is not None and key == idempotency.key:
+        same, named = digest == idempotency.digest, f"idempotency key {key!r}"
+    else:
+        same, named = is_same_request(record, job), f"job id {job.id!r}"
+    if not same:
+        raise mismatch(record, named)
+    return Created(record=record, replayed=True)
 
 
 def mismatch(record: JobRecord, name: str) -> IdempotencyMismatch:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs.changes import Guard, NewEvent
-from chariots_core.jobs.creation import ASKED, first_fields, is_same_request, mismatch
+from chariots_core.jobs.creation import ASKED, first_fields, replayed
 from chariots_core.jobs.record import (
     JobEvent,
     JobRecord,
@@ -107,7 +107,7 @@ class RedisJobStore(JobStore):
         if is_new:
             return Created(record=record)
         key, digest = (None if text is None else text.decode() for text in twin)
-        return _replayed(record, job, idempotency, key, digest)
+        return replayed(record, job, idempotency, key=key, digest=digest)
 
     def get(self, job_id: str) -> JobRecord:
         record = self._record(self._call("get", check_job_id(job_id)))
@@ -233,22 +233,6 @@ def _counters(guard: Guard) -> list[str | int]:
 
 def _event(event: NewEvent) -> tuple[str, str, str | int]:
     return event.kind, fields.data_of(event.data), "" if event.keep is None else event.keep
-
-
-def _replayed(
-    record: JobRecord,
-    job: NewJob,
-    idempotency: IdempotencyKey | None,
-    key: str | None,
-    digest: str | None,
-) -> Created:
-    if idempotency is not None and key == idempotency.key:
-        same, named = digest == idempotency.digest, f"idempotency key {key!r}"
-    else:
-        same, named = is_same_request(record, job), f"job id {job.id!r}"
-    if not same:
-        raise mismatch(record, named)
-    return Created(record=record, replayed=True)
 
 
 def _unknown(job_id: str) -> JobNotFound:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final
 
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs.changes import FromNow, Guard, NewEvent
-from chariots_core.jobs.creation import ASKED, first_fields, is_same_request, mismatch
+from chariots_core.jobs.creation import ASKED, first_fields, replayed
 from chariots_core.jobs.lifecycle import claim_changes
 from chariots_core.jobs.record import (
     JobEvent,
@@ -81,7 +81,9 @@ class SqlJobStore(QueueJobStore):
                 return Created(record=rows.job_from(written))
             twin = self._twin(change.parameters)
             if twin is not None:
-                return _replayed(twin, job, idempotency)
+                key, digest = twin[0], twin[1]
+                record = rows.job_from(twin[2:])
+                return replayed(record, job, idempotency, key=key, digest=digest)
 
     def _twin(self, names: Mapping[str, Any]) -> Row | None:
         """
@@ -259,18 +261,6 @@ def _new_row(app: str, job: NewJob, idempotency: IdempotencyKey | None) -> dict[
     row["key"] = idempotency.key if idempotency else None
     row["digest"] = idempotency.digest if idempotency else None
     return row
-
-
-def _replayed(twin: Row, job: NewJob, idempotency: IdempotencyKey | None) -> Created:
-    key, digest = twin[0], twin[1]
-    record = rows.job_from(twin[2:])
-    if idempotency is not None and key == idempotency.key:
-        same, named = digest == idempotency.digest, f"idempotency key {key!r}"
-    else:
-        same, named = is_same_request(record, job), f"job id {job.id!r}"
-    if not same:
-        raise mismatch(record, named)
-    return Created(record=record, replayed=True)
 
 
 def _record(row: Row | None) -> JobRecord | None:
