@@ -8,7 +8,10 @@ configuration says.
 from __future__ import annotations
 
 import ctypes
+import os
+import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -152,6 +155,9 @@ class BrokenApp(KitApp):
 
         def spawn_worker(**options: Any) -> WorkerProcess:
             worker = spawn(**options)
+            # Not by luck: it is slow to begin, for as long as the test looks.
+            os.kill(worker.pid, signal.SIGSTOP)
+            threading.Timer(3.0, os.kill, (worker.pid, signal.SIGCONT)).start()
             worker.wait_ready = lambda timeout=0.0: worker  # type: ignore[method-assign]
             return worker
 
