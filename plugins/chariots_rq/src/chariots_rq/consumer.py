@@ -12,12 +12,16 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 import attrs
+from rq.job import Job
 
 from chariots_core.errors import StoreUnavailable
 from chariots_core.jobs_redis.server import RedisServer
 from chariots_core.workers import WorkerSession
 
 _log = logging.getLogger(__name__)
+
+#: What the key of RQ's record of a message begins with.
+_RECORDS: Final = Job.key_for("")
 
 #: Seconds after which Redis answers although there is no message. An answer that
 #: is still missing `_SLACK` seconds later is one of a server that is gone.
@@ -106,19 +110,13 @@ class Consumer:
         Forget a message that is done with, and RQ's record of it.
         """
         with suppress(StoreUnavailable):
-            self._server.command("DEL", f"{self._job_prefix}{message.id}")
+            self._server.command("DEL", f"{_RECORDS}{message.id}")
 
     def after_fork_in_child(self) -> None:
         """
         Close a child's copy of the connection, without a word to the server.
         """
         self._hang_up()
-
-    @property
-    def _job_prefix(self) -> str:
-        from rq.job import Job
-
-        return str(Job.key_for(""))
 
     # -- asking
 
