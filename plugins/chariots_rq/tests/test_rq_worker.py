@@ -17,7 +17,7 @@ from typing import Any
 
 import attrs
 import pytest
-from rq import Callback, Queue
+from rq import Callback, Queue, Worker
 from rq.serializers import JSONSerializer, PickleSerializer
 
 from chariots_core.app import App
@@ -280,29 +280,50 @@ def test_worker_without_an_app(deployment: Deployment, app: str, says: str) -> N
     assert "Traceback" not in deployment.log()
 
 
-def test_dashboard_shows_the_app(deployment: Deployment, redis_server: RedisProcess) -> None:
+def test_dashboard_shows_the_app(
+    deployment: Deployment, redis_server: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
-    The real rq-dashboard shows the app's queue, its messages, and RQ's own worker.
+    The real rq-dashboard, told of JSON, shows the app's queue, its messages,
+    and RQ's own worker once that is idle.
     """
     import rq_dashboard
     from flask import Flask
 
+    # What its ``--json`` sets.
+    monkeypatch.setattr(rq_dashboard.web.config, "serializer", JSONSerializer)
     dashboard = Flask("dashboard")
     dashboard.config.from_object(rq_dashboard.default_settings)
     dashboard.config["RQ_DASHBOARD_REDIS_URL"] = redis_server.url
     rq_dashboard.web.setup_rq_connection(dashboard)
     dashboard.register_blueprint(rq_dashboard.blueprint, url_prefix="/rq")
     record = deployment.app.submit("is_odd", 3).record
-    name = deployment.queue.name
+    queue = deployment.queue
 
     with dashboard.test_client() as client:
-        queues = client.get("/rq/0/data/queues.json").get_json()["queues"]
-        jobs = client.get(f"/rq/0/data/jobs/{name}/queued/10/asc/1.json").get_json()["jobs"]
+
+        def shown(page: str) -> Any:
+            return client.get(f"/rq/0/data/{page}.json").get_json()
+
         assert 200 == client.get("/rq/").status_code
+        queues = shown("queues")["queues"]
+        jobs = shown(f"jobs/{queue.name}/queued/10/asc/1")["jobs"]
+        job = shown(f"job/{record.id}-1")
         deployment.worker()
         deployment.ended(record.id)
-        workers = client.get("/rq/0/data/workers.json").get_json()["workers"]
+        # The record ends before RQ is told, and the dashboard reads what a
+        # busy worker is at as pickle, whatever it is told.
+        wait_until(
+            lambda: all(
+                worker.get_state() == "idle" and worker.get_current_job_id() is None
+                for worker in Worker.all(connection=queue.connection)
+            ),
+            20.0,
+            deployment.log,
+        )
+        workers = shown("workers")["workers"]
 
-    assert 1 == next(queue["count"] for queue in queues if queue["name"] == name)
+    assert 1 == next(shown["count"] for shown in queues if shown["name"] == queue.name)
     assert [(f"{record.id}-1", "is_odd")] == [(job["id"], job["description"]) for job in jobs]
-    assert [name] == [queue for worker in workers for queue in worker["queues"] if queue == name]
+    assert "is_odd" == job["description"]
+    assert [[queue.name]] == [worker["queues"] for worker in workers]
