@@ -105,3 +105,48 @@ class RedisProcess:
         """
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGCONT)
+
+
+@attrs.frozen
+class RedisBroker:
+    """
+    A server as the conformance kit wants it: a broker that it may stop.
+
+    Args:
+        server: the server.
+        keys: a pattern of the keys that are the queues', and not the jobs'.
+    """
+
+    server: RedisProcess
+    keys: str
+
+    def stop(self) -> None:
+        """
+        End it.
+        """
+        self.server.stop()
+
+    def start(self) -> None:
+        """
+        Start it with what its log of changes holds.
+        """
+        self.server.start()
+
+    def flush(self) -> None:
+        """
+        Delete the queues' keys.
+        """
+        with self.server.client() as client:
+            client.delete("", *client.scan_iter(self.keys))
+
+    def pause(self) -> None:
+        """
+        Stop its process.
+        """
+        self.server.freeze()
+
+    def resume(self) -> None:
+        """
+        Continue its process.
+        """
+        self.server.thaw()

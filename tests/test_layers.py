@@ -39,6 +39,7 @@ LAYERS = {
     "chariots_core.client": 3,
     "chariots_core.op_store_http": 4,
     "chariots_core.workers": 4,
+    "chariots_core.queues": 5,
     "chariots_core.app": 5,
     "chariots_core.local": 6,
     "chariots_core.server": 7,

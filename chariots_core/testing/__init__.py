@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from chariots_core.testing.clients import TestPipelinesClient
     from chariots_core.testing.op_store import TestOpStoreClient
-    from chariots_core.testing.workers import WorkerContext
+    from chariots_core.testing.workers import BackendWorkerContext, WorkerContext
 
-__all__ = ["TestOpStoreClient", "TestPipelinesClient", "WorkerContext"]
+__all__ = ["BackendWorkerContext", "TestOpStoreClient", "TestPipelinesClient", "WorkerContext"]
 
 #: Fetched when asked for: one of them shall not load what only the others need.
 _HELD_BY: Final = {
+    "BackendWorkerContext": "chariots_core.testing.workers",
     "TestOpStoreClient": "chariots_core.testing.op_store",
     "TestPipelinesClient": "chariots_core.testing.clients",
     "WorkerContext": "chariots_core.testing.workers",

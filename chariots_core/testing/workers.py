@@ -6,11 +6,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
-from chariots_core.app import App, app_of
+from chariots_core.app import App, app_of, apps_of_this_process
 from chariots_core.errors import BackendNotConfigured
 from chariots_core.server import PipelinesServer
+from chariots_core.workers import BaseWorkerPool
 from chariots_core.workers.handle import WorkerProcess
 
 
@@ -63,3 +64,48 @@ class WorkerContext:
     ) -> None:
         self._stack.close()
         self.workers.clear()
+
+
+class BackendWorkerContext:
+    """
+    A worker for each app of this process that uses one backend, while the block lasts.
+
+    A backend's plugin subclasses it and says which pools are its own; see `WorkerContext`.
+
+    Args:
+        timeout: seconds that the workers may take to be ready, and to end.
+
+    Raises:
+        BackendNotConfigured: no app of this process uses the backend.
+
+    Attributes:
+        pool_type: the class of the backend's pools.
+    """
+
+    pool_type: ClassVar[type[BaseWorkerPool]]
+
+    def __init__(self, *, timeout: float = 30.0) -> None:
+        self._timeout = timeout
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        apps = [app for app in apps_of_this_process() if isinstance(app.pool, self.pool_type)]
+        if not apps:
+            name = self.pool_type.name
+            raise BackendNotConfigured(
+                f"no app of this process uses the backend {name!r}: make one with "
+                f"worker_pool={name!r}, or with a {self.pool_type.__name__}, before the block"
+            )
+        with ExitStack() as stack:
+            for app in apps:
+                stack.enter_context(WorkerContext(app, timeout=self._timeout))
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stack.close()

@@ -7,62 +7,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import attrs
 import pytest
 
+from chariots_core.queues import RedisTransport
 from chariots_core.testing.conformance import WorkerPoolConformance
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_rq import RQWorkerPool
 from tests.conftest import missing_service
-from tests.redis_servers import RedisProcess, redis_program
+from tests.redis_servers import RedisBroker, RedisProcess, redis_program
 
 pytestmark = pytest.mark.crash
 
 #: What a job store beside the queue could break: the rest of the kit says nothing of it.
 ON_SQLITE = ("test_09_", "test_17_", "test_21_a_", "test_34_", "test_38_", "test_39_", "test_40_",
              "test_41_", "test_46_", "test_47_", "test_49_")  # fmt: skip
-
-
-@attrs.frozen
-class RedisBroker:
-    """
-    The server as the kit wants it: a broker that it may stop.
-    """
-
-    server: RedisProcess
-
-    def stop(self) -> None:
-        """
-        End it.
-        """
-        self.server.stop()
-
-    def start(self) -> None:
-        """
-        Start it with what its log of changes holds.
-        """
-        self.server.start()
-
-    def flush(self) -> None:
-        """
-        Delete RQ's keys, and no job of Chariots.
-        """
-        with self.server.client() as client:
-            keys = list(client.scan_iter("rq:*"))
-            if keys:
-                client.delete(*keys)
-
-    def pause(self) -> None:
-        """
-        Stop its process.
-        """
-        self.server.freeze()
-
-    def resume(self) -> None:
-        """
-        Continue its process.
-        """
-        self.server.thaw()
 
 
 class OnRedis(WorkerPoolConformance):
@@ -91,7 +49,7 @@ class OnRedis(WorkerPoolConformance):
         """
         That server.
         """
-        return RedisBroker(server)
+        return RedisBroker(server, "rq:*")
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -103,7 +61,8 @@ class OnRedis(WorkerPoolConformance):
         def push(deployment: Deployment, message: bytes) -> None:
             pool = deployment.pool
             assert isinstance(pool, RQWorkerPool)
-            queue = pool.messages(deployment.config.name, "default").key
+            assert isinstance(pool.transport, RedisTransport)
+            queue = pool.transport.queue(deployment.config.name, "default").key
             pool.client.rpush(queue, message)
 
         return push

@@ -108,7 +108,7 @@ def test_submission_that_arrived(make_app: Any, cutter: Cutter) -> None:
     assert job_id is not None
 
     wait_until(lambda: _exists(app, job_id))
-    queue = app.pool.messages(app.name, "default").key
+    queue = app.pool.transport.queue(app.name, "default").key
     assert 1 == [m.decode() for m in app.pool.client.lrange(queue, 0, -1)].count(f"{job_id}-1")
     assert job_id == app.submit("is_odd", 3, key="mine").record.id
     with WorkerContext(app):
@@ -134,7 +134,7 @@ def test_submission_that_was_swallowed(make_app: Any, cutter: Cutter) -> None:
 
     with pytest.raises(JobNotFound):
         app.fetch_job(job_id)
-    queue = app.pool.messages(app.name, "default").key
+    queue = app.pool.transport.queue(app.name, "default").key
     assert 1 == app.pool.client.llen(queue)
     again = app.submit("is_odd", 3, key="mine")
     assert (False, True) == (again.replayed, again.record.id != job_id)

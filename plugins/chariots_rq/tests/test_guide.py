@@ -197,7 +197,7 @@ def test_context_without_an_app(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Where no app of the process uses RQ, the context says what is missing.
     """
-    monkeypatch.setattr("chariots_rq.testing.apps_of_this_process", lambda: ())
+    monkeypatch.setattr("chariots_core.testing.workers.apps_of_this_process", lambda: ())
     with pytest.raises(BackendNotConfigured, match="worker_pool='rq'"), RQWorkerContext():
         pass
 

@@ -40,9 +40,8 @@ def queue_of(app: Any, name: str = "default") -> Queue:
     An app's queue, as RQ's own tools read it.
     """
     pool = app.pool
-    return Queue(
-        pool.messages(app.name, name).name, connection=pool.client, serializer=JSONSerializer
-    )
+    full = pool.transport.queue(app.name, name).key.removeprefix(Queue.redis_queue_namespace_prefix)
+    return Queue(full, connection=pool.client, serializer=JSONSerializer)
 
 
 # -- options

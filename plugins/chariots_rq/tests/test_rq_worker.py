@@ -22,6 +22,7 @@ from rq.serializers import JSONSerializer, PickleSerializer
 
 from chariots_core.app import App
 from chariots_core.jobs import JobRecord, JobStatus, Reason
+from chariots_rq.messages import queue_name
 from tests.redis_servers import RedisProcess
 from tests.support import process_alive, wait_until
 
@@ -88,7 +89,7 @@ class Deployment:
         """
         pool: Any = self.app.pool
         return Queue(
-            pool.messages(self.app.name, "default").name,
+            queue_name(self.app.name, "default"),
             connection=pool.client,
             serializer=JSONSerializer,
         )
@@ -290,6 +291,9 @@ def test_dashboard_shows_the_app(
     import rq_dashboard
     from flask import Flask
 
+    with redis_server.client() as client:
+        # Other tests kill workers in the middle of jobs.
+        client.delete("", *client.scan_iter("rq:worker*"))
     # What its ``--json`` sets.
     monkeypatch.setattr(rq_dashboard.web.config, "serializer", JSONSerializer)
     dashboard = Flask("dashboard")
@@ -300,12 +304,12 @@ def test_dashboard_shows_the_app(
     record = deployment.app.submit("is_odd", 3).record
     queue = deployment.queue
 
-    with dashboard.test_client() as client:
+    with dashboard.test_client() as browser:
 
         def shown(page: str) -> Any:
-            return client.get(f"/rq/0/data/{page}.json").get_json()
+            return browser.get(f"/rq/0/data/{page}.json").get_json()
 
-        assert 200 == client.get("/rq/").status_code
+        assert 200 == browser.get("/rq/").status_code
         queues = shown("queues")["queues"]
         jobs = shown(f"jobs/{queue.name}/queued/10/asc/1")["jobs"]
         job = shown(f"job/{record.id}-1")
@@ -314,16 +318,21 @@ def test_dashboard_shows_the_app(
         # The record ends before RQ is told, and the dashboard reads what a
         # busy worker is at as pickle, whatever it is told.
         wait_until(
-            lambda: all(
-                worker.get_state() == "idle" and worker.get_current_job_id() is None
-                for worker in Worker.all(connection=queue.connection)
+            lambda: (
+                [("idle", None)]
+                == [
+                    (worker.get_state(), worker.get_current_job_id())
+                    for worker in Worker.all(queue=queue)
+                ]
             ),
             20.0,
             deployment.log,
         )
-        workers = shown("workers")["workers"]
+        workers = [known for known in shown("workers")["workers"] if queue.name in known["queues"]]
 
     assert 1 == next(shown["count"] for shown in queues if shown["name"] == queue.name)
     assert [(f"{record.id}-1", "is_odd")] == [(job["id"], job["description"]) for job in jobs]
     assert "is_odd" == job["description"]
-    assert [[queue.name]] == [worker["queues"] for worker in workers]
+    assert [([queue.name], "idle")] == [
+        (known["queues"], known["current_job"]) for known in workers
+    ]

@@ -7,7 +7,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from chariots_rq.pool import RQOptions, RQWorkerPool
+    from chariots_rq.options import RQOptions
+    from chariots_rq.pool import RQWorkerPool
     from chariots_rq.testing import RQWorkerContext
     from chariots_rq.worker import RQJob, RQWorker
 
@@ -16,7 +17,7 @@ __all__ = ["RQJob", "RQOptions", "RQWorker", "RQWorkerContext", "RQWorkerPool"]
 _HELD_BY = {
     "RQJob": "chariots_rq.worker",
     "RQWorker": "chariots_rq.worker",
-    "RQOptions": "chariots_rq.pool",
+    "RQOptions": "chariots_rq.options",
     "RQWorkerContext": "chariots_rq.testing",
     "RQWorkerPool": "chariots_rq.pool",
 }

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from chariots_core.workers import BackendInfo, BaseWorkerPool, hookimpl, read_options
-from chariots_rq.pool import RQOptions, RQWorkerPool
+from chariots_core.workers import BackendInfo, BaseWorkerPool, hookimpl
+from chariots_rq.pool import RQWorkerPool
 
 
 @hookimpl
@@ -24,8 +24,8 @@ def chariots_backend_info() -> BackendInfo:
 
 
 @hookimpl
-def chariots_create_worker_pool(name: str, options: Mapping[str, Any]) -> BaseWorkerPool:
+def chariots_create_worker_pool(options: Mapping[str, Any]) -> BaseWorkerPool:
     """
     Make a pool of the options of `RQOptions`.
     """
-    return RQWorkerPool.of(read_options(RQOptions, options, backend=name))
+    return RQWorkerPool(**options)

@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable
 from typing import Any, Final
+from urllib.parse import quote
 
 from redis import Redis
 from redis.connection import ConnectionPool
@@ -15,11 +16,12 @@ from rq import Queue, Worker
 from rq.job import Job
 from rq.serializers import JSONSerializer
 
-from chariots_core.errors import BackendMisconfigured, ChariotsError
+from chariots_core.app.engines import app_of_environment
+from chariots_core.errors import ChariotsError
 from chariots_core.workers import WorkerSession, WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from chariots_rq import entry
-from chariots_rq.messages import ENTRY
+from chariots_rq.messages import ENTRY, queue_name
 from chariots_rq.pool import RQWorkerPool
 
 #: What RQ is told of time, in seconds: it shows signs of life in between.
@@ -123,13 +125,7 @@ class RQWorker(Worker):
 
 def _loaded() -> tuple[Any, RQWorkerPool]:
     try:
-        app, pool = entry.app_of_environment()
-        if not isinstance(pool, RQWorkerPool):
-            raise BackendMisconfigured(
-                f"app {app.name!r} uses the backend {pool.name!r}: RQ's worker runs jobs of apps "
-                "with worker_pool='rq'",
-                backend=pool.name,
-            )
+        app, pool, _ = app_of_environment(RQWorkerPool)
         app.open()
     except ChariotsError as error:
         # RQ's command would show a traceback.
@@ -149,6 +145,5 @@ def _connection_like(pool: RQWorkerPool) -> Redis:
 
 
 def _full_name(pool: RQWorkerPool, app: str, name: str) -> str:
-    known = pool.messages(app, "default").name
-    base = known.removesuffix("default")
-    return name if name.startswith(base) else pool.messages(app, name).name
+    full = queue_name(app, name, base=pool.options.queue_kwargs.get("name", "chariots"))
+    return name if name.startswith(full[: -len(quote(name, safe=""))]) else full

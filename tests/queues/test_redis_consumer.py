@@ -14,7 +14,8 @@ import pytest
 from redis import Redis
 
 from chariots_core.jobs_redis.server import RedisServer
-from chariots_rq.consumer import Consumer, Message
+from chariots_core.queues import Message
+from chariots_core.queues.redis_consumer import RedisConsumer
 from tests.redis_servers import RedisProcess
 from tests.support import wait_until
 
@@ -48,6 +49,13 @@ class Waiting:
         """
         for end in self._ends:
             os.close(end)
+
+
+def forgetting(message: Message) -> list[str]:
+    """
+    What a made-up engine keeps of a message.
+    """
+    return ["DEL", f"made-up:{message.id}"]
 
 
 @pytest.fixture(name="session")
@@ -84,7 +92,7 @@ def test_first_queue_first(server: RedisServer, client: Redis, session: Any) -> 
     """
     client.rpush("second", "c")
     client.rpush("first", "a", "b")
-    with Consumer(server, ["first", "second"]) as consumer:
+    with RedisConsumer(server, ["first", "second"], forgetting) as consumer:
         taken = [consumer.take(session) for _ in range(3)]
 
     assert [Message("a", "first"), Message("b", "first"), Message("c", "second")] == taken
@@ -94,7 +102,7 @@ def test_message_is_taken_as_it_comes(server: RedisServer, client: Redis, sessio
     """
     A consumer that waits gets a message when it is sent, and asks nobody meanwhile.
     """
-    with Consumer(server, ["first"]) as consumer:
+    with RedisConsumer(server, ["first"], forgetting) as consumer:
         assert consumer.take(session, 0.01) is None
         before = client.info("stats")["total_commands_processed"]
         assert [None] * 5 == [consumer.take(session, 0.01) for _ in range(5)]
@@ -115,7 +123,7 @@ def test_stop_ends_the_waiting(server: RedisServer, client: Redis, session: Any)
     """
     (46) A consumer that is to stop does so at once, and nobody waits for messages then.
     """
-    with Consumer(server, ["first"]) as consumer:
+    with RedisConsumer(server, ["first"], forgetting) as consumer:
         session.stop()
         assert consumer.take(session, 30.0) is None
         wait_until(lambda: blocked(client) == 1)
@@ -131,7 +139,7 @@ def test_message_that_comes_too_late_goes_back(
     """
     (47, 49) A message that was sent to a consumer as it stopped is the next one's, in its place.
     """
-    with Consumer(server, ["first"]) as consumer:
+    with RedisConsumer(server, ["first"], forgetting) as consumer:
         session.stop()
         assert consumer.take(session, 30.0) is None
         wait_until(lambda: blocked(client) == 1)
@@ -146,7 +154,7 @@ def test_child_closes_its_copy(server: RedisServer, client: Redis, session: Any)
     A child that was forked while its parent waits closes what it inherited, and
     the parent hears of the next message all the same.
     """
-    with Consumer(server, ["first"]) as consumer:
+    with RedisConsumer(server, ["first"], forgetting) as consumer:
         assert consumer.take(session, 0.01) is None
         pid = os.fork()
         if pid == 0:
@@ -167,8 +175,8 @@ def test_what_becomes_of_a_message(
     gone, with RQ's record of it.
     """
     client.rpush("first", "a-1", "b-1")
-    client.hset("rq:job:a-1", "status", "queued")
-    with Consumer(server, ["first"]) as consumer:
+    client.hset("made-up:a-1", "status", "queued")
+    with RedisConsumer(server, ["first"], forgetting) as consumer:
         message = consumer.take(session)
         assert message is not None
         if handed_back:
@@ -179,6 +187,6 @@ def test_what_becomes_of_a_message(
     waiting = [b"a-1", b"b-1"] if handed_back else [b"b-1"]
     assert (waiting, int(handed_back)) == (
         client.lrange("first", 0, -1),
-        client.exists("rq:job:a-1"),
+        client.exists("made-up:a-1"),
     )
-    client.delete("rq:job:a-1")
+    client.delete("made-up:a-1")

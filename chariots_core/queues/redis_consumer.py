@@ -6,22 +6,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Any, Final, Self
-
-import attrs
-from rq.job import Job
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from chariots_core.errors import StoreUnavailable
 from chariots_core.jobs_redis.server import RedisServer
-from chariots_core.workers import WorkerSession
+from chariots_core.queues.transport import Message
+
+if TYPE_CHECKING:
+    from chariots_core.workers import WorkerSession
 
 _log = logging.getLogger(__name__)
-
-#: What the key of RQ's record of a message begins with.
-_RECORDS: Final = Job.key_for("")
 
 #: Seconds after which Redis answers although there is no message. An answer that
 #: is still missing `_SLACK` seconds later is one of a server that is gone.
@@ -32,19 +29,9 @@ _SLACK: Final = 5.0
 _RETRY: Final = (0.2, 5.0)
 
 
-@attrs.frozen
-class Message:
+class RedisConsumer:
     """
-    One message: its name, and the key of the queue it came from.
-    """
-
-    id: str
-    queue: str
-
-
-class Consumer:
-    """
-    Takes messages from queues, the first queue first. A context manager.
+    Takes the names of messages from lists of Redis, the first queue first. A context manager.
 
     It asks Redis to answer as soon as there is a message, and waits for the
     answer together with whatever else the worker has to hear. What was asked
@@ -54,10 +41,17 @@ class Consumer:
     Args:
         server: where the queues are.
         keys: their keys.
+        forget: the command that removes what else there is of a message.
     """
 
-    def __init__(self, server: RedisServer, keys: Sequence[str]) -> None:
+    def __init__(
+        self,
+        server: RedisServer,
+        keys: Sequence[str],
+        forget: Callable[[Message], Sequence[str]],
+    ) -> None:
         self._server = server
+        self._forget = forget
         self._keys = tuple(keys)
         self._connection: Any = None
         self._number: Any = None
@@ -107,10 +101,10 @@ class Consumer:
 
     def drop(self, message: Message) -> None:
         """
-        Forget a message that is done with, and RQ's record of it.
+        Forget a message that is done with, and what the engine keeps of it.
         """
         with suppress(StoreUnavailable):
-            self._server.command("DEL", f"{_RECORDS}{message.id}")
+            self._server.command(*self._forget(message))
 
     def after_fork_in_child(self) -> None:
         """

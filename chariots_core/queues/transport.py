@@ -1,0 +1,127 @@
+"""
+A queue's two ends: what puts a message in, and what takes one out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import attrs
+
+from chariots_core.jobs.record import NewJob
+from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
+from chariots_core.workers import SubmitRequest
+
+if TYPE_CHECKING:
+    from chariots_core.workers import WorkerSession
+
+#: What every engine takes as part of a name; the hyphen begins what is written otherwise.
+_PLAIN: Final = re.compile(r"[^A-Za-z0-9_]")
+
+
+@attrs.frozen
+class Message:
+    """
+    One message that was taken out of a queue.
+
+    Attributes:
+        id: its name: `SubmitRequest.message_id`, where Chariots sent it.
+        queue: where it came from, as the transport names it.
+        tag: what else the transport needs to acknowledge it.
+    """
+
+    id: str
+    queue: str
+    tag: Any = None
+
+    @property
+    def job_id(self) -> str:
+        """
+        The id of the job that it names; whatever else it is, the id of none.
+
+        >>> Message("4f2a-3", "queue").job_id
+        '4f2a'
+        """
+        return self.id.rpartition("-")[0]
+
+
+class Consumer(Protocol):
+    """
+    Takes messages out of queues, for one worker.
+    """
+
+    def take(self, session: WorkerSession, seconds: float = 1.0) -> Message | None:
+        """
+        The next message; ``None`` if none came for some *seconds*, if the worker
+        is to stop, or if the broker is out of reach, which is waited for.
+        """
+
+    def put_back(self, message: Message) -> None:
+        """
+        Give a message back: another worker is to have it at once.
+        """
+
+    def drop(self, message: Message) -> None:
+        """
+        Forget a message that is done with.
+        """
+
+
+class Transport(Protocol):
+    """
+    A queue's broker. Making one does no input or output; it connects when used,
+    in each process anew.
+    """
+
+    def send(self, request: SubmitRequest) -> None:
+        """
+        Put one message into the queue of *request*.
+
+        Raises:
+            BrokerUnavailable: the broker certainly did not take it.
+            TimeoutError: nobody knows whether it did.
+        """
+
+    def consumer(self, app: str, queues: Sequence[str]) -> AbstractContextManager[Consumer]:
+        """
+        What takes messages out of some queues of an app.
+        """
+
+    def job_store(self, app: str) -> JobStore | None:
+        """
+        A job store of *app* on the broker itself; ``None``: it can keep none.
+        """
+
+    def record(
+        self,
+        store: JobStore,
+        job: NewJob,
+        idempotency: IdempotencyKey | None,
+        request: SubmitRequest,
+    ) -> Created | None:
+        """
+        Record *job* and send *request* in one step; ``None``: the two are in different places.
+        """
+
+    def after_fork_in_child(self) -> None:
+        """
+        Close this process's copies of connections, without a word to the broker.
+        """
+
+    def close(self) -> None:
+        """
+        Give back connections. Idempotent.
+        """
+
+
+def quoted(name: str) -> str:
+    """
+    *name* in letters, digits, ``_`` and ``-``, so that no two names become one.
+
+    >>> quoted("gpu_jobs"), quoted("gpu-jobs"), quoted("a.b")
+    ('gpu_jobs', 'gpu-2djobs', 'a-2eb')
+    """
+    return _PLAIN.sub(lambda found: "".join(f"-{byte:02x}" for byte in found[0].encode()), name)
