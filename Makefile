@@ -1,7 +1,7 @@
 # Everything a developer needs, with Python 3.11 or newer, pip and make.
 #
 #   make demo       train iris models on a worker, load them, predict over HTTP
-#                   (BACKEND=rq: the same over RQ, on a Redis of its own)
+#                   (BACKEND=rq or dramatiq: the same over that, on a Redis of its own)
 #   make test       every test, on real processes
 #   make test-fast  the tests that take no time and kill nothing
 #   make test-rq2   the tests of chariots-rq on the older RQ that it supports
@@ -21,8 +21,7 @@ BENCH_ARGS ?=
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
-SOURCES := pyproject.toml plugins/chariots_ml/pyproject.toml plugins/chariots_rq/pyproject.toml \
-	constraints.txt
+SOURCES := pyproject.toml constraints.txt $(wildcard plugins/*/pyproject.toml)
 
 # One stamp for each set of packages: nothing is installed again until the
 # project's own files say something new.
@@ -59,11 +58,16 @@ $(PLUGIN_rq): $(RUN) plugins/chariots_rq/pyproject.toml
 	@$(PIP) --no-build-isolation --editable '.[redis]' --editable plugins/chariots_rq
 	@touch $@
 
+PLUGIN_dramatiq := $(VENV)/.ready-dramatiq
+$(PLUGIN_dramatiq): $(RUN) plugins/chariots_dramatiq/pyproject.toml
+	@$(PIP) --no-build-isolation --editable '.[redis]' --editable 'plugins/chariots_dramatiq[redis]'
+	@touch $@
+
 $(DEV): $(PY) $(SOURCES)
 	@echo "setting up $(VENV) to develop Chariots"
 	@$(PIP) hatchling
 	@$(PIP) --no-build-isolation --editable '.[dev]' --editable 'plugins/chariots_ml[csv,dill,sklearn]' \
-		--editable plugins/chariots_rq
+		--editable plugins/chariots_rq --editable 'plugins/chariots_dramatiq[rabbitmq,redis]'
 	@touch $@ $(RUN)
 
 $(BENCH): $(DEV)

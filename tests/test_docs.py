@@ -29,7 +29,13 @@ from chariots_core.server import PipelinesServer, problems
 from chariots_core.server.op_store import OpStoreServer
 from tests.support import ROOT
 
-SOURCES = ["chariots_core", "chariots", "plugins/chariots_ml/src", "plugins/chariots_rq/src"]
+SOURCES = [
+    "chariots_core",
+    "chariots",
+    "plugins/chariots_dramatiq/src",
+    "plugins/chariots_ml/src",
+    "plugins/chariots_rq/src",
+]
 
 
 def page(name: str) -> str:

@@ -27,10 +27,21 @@ MACHINE_WORDS = [
 ]
 
 #: Folders of modules that others import.
-PACKAGES = ["chariots_core", "chariots", "plugins/chariots_ml/src", "plugins/chariots_rq/src"]
+PACKAGES = [
+    "chariots_core",
+    "chariots",
+    "plugins/chariots_dramatiq/src",
+    "plugins/chariots_ml/src",
+    "plugins/chariots_rq/src",
+]
 
 #: Folders of tests.
-TESTS = ["tests", "plugins/chariots_ml/tests", "plugins/chariots_rq/tests"]
+TESTS = [
+    "tests",
+    "plugins/chariots_dramatiq/tests",
+    "plugins/chariots_ml/tests",
+    "plugins/chariots_rq/tests",
+]
 
 
 def repository_files() -> list[Path]:

@@ -11,9 +11,11 @@ from chariots._lazy import lazily
 if TYPE_CHECKING:
     from chariots_core.testing import TestOpStoreClient, TestPipelinesClient, WorkerContext
 
+    DramatiqWorkerContext: Any
     RQWorkerContext: Any
 
 __all__ = [
+    "DramatiqWorkerContext",
     "RQWorkerContext",
     "TestOpStoreClient",
     "TestPipelinesClient",
@@ -23,12 +25,14 @@ __all__ = [
 __getattr__, __dir__ = lazily(
     __name__,
     {
+        "DramatiqWorkerContext": "chariots_dramatiq.testing",
         "RQWorkerContext": "chariots_rq.testing",
         "TestOpStoreClient": "chariots_core.testing",
         "TestPipelinesClient": "chariots_core.testing",
         "WorkerContext": "chariots_core.testing",
     },
     plugins={
+        "DramatiqWorkerContext": "chariots-dramatiq",
         "RQWorkerContext": "chariots-rq",
     },
 )

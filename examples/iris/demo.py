@@ -33,7 +33,7 @@ from chariots_core.jobs import Progress as JobProgress
 HERE = Path(__file__).parent
 DEADLINE = 60.0
 INTERRUPTED = 130
-NEED_REDIS = ("rq",)
+NEED_REDIS = ("dramatiq", "rq")
 FLOWERS = {
     "short and broad": [5.1, 3.5, 1.4, 0.2],
     "in between": [5.9, 2.8, 4.3, 1.3],

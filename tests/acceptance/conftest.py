@@ -18,6 +18,7 @@ from tests.support import ROOT
 #: The distributions of this repository, by the folder of their project file.
 PROJECTS = {
     "chariots-core": ROOT,
+    "chariots-dramatiq": ROOT / "plugins" / "chariots_dramatiq",
     "chariots-ml": ROOT / "plugins" / "chariots_ml",
     "chariots-rq": ROOT / "plugins" / "chariots_rq",
 }

@@ -20,6 +20,7 @@ pytestmark = [
 
 SOURCES = {
     "chariots-core": [ROOT / "chariots_core", ROOT / "chariots"],
+    "chariots-dramatiq": [ROOT / "plugins" / "chariots_dramatiq" / "src" / "chariots_dramatiq"],
     "chariots-ml": [ROOT / "plugins" / "chariots_ml" / "src" / "chariots_ml"],
     "chariots-rq": [ROOT / "plugins" / "chariots_rq" / "src" / "chariots_rq"],
 }

@@ -36,6 +36,7 @@ NAMES = [
     ("chariots.workers", "JobStatus", "chariots_core.jobs"),
     ("chariots.workers", "LocalWorkerPool", "chariots_core.local"),
     ("chariots.workers", "RQWorkerPool", "chariots_rq"),
+    ("chariots.workers", "DramatiqWorkerPool", "chariots_dramatiq"),
     ("chariots.op_store", "BaseOpStoreClient", "chariots_core.op_store"),
     ("chariots.op_store", "OpStoreClient", "chariots_core.op_store_http"),
     ("chariots.op_store", "OpStoreServer", "chariots_core.server.op_store"),
@@ -60,6 +61,7 @@ NAMES = [
     ("chariots.testing", "TestPipelinesClient", "chariots_core.testing"),
     ("chariots.testing", "WorkerContext", "chariots_core.testing"),
     ("chariots.testing", "RQWorkerContext", "chariots_rq"),
+    ("chariots.testing", "DramatiqWorkerContext", "chariots_dramatiq"),
     ("chariots.errors", "VersionError", "chariots_core.errors"),
     ("chariots.errors", "BackendError", "chariots_core.errors"),
 ]
@@ -87,7 +89,6 @@ def test_every_listed_name_is_tested() -> None:
         for name in importlib.import_module(module).__all__
     }
     absent = {
-        ("chariots.workers", "DramatiqWorkerPool"),
         ("chariots.op_store", "LocalOpStoreClient"),
     }
     more = {
@@ -106,6 +107,7 @@ def test_every_listed_name_is_tested() -> None:
         ("chariots.workers", "RQWorkerPool", "chariots-rq"),
         ("chariots.workers", "DramatiqWorkerPool", "chariots-dramatiq"),
         ("chariots.testing", "RQWorkerContext", "chariots-rq"),
+        ("chariots.testing", "DramatiqWorkerContext", "chariots-dramatiq"),
     ],
 )
 def test_a_name_of_an_absent_plugin_says_what_to_install(
