@@ -14,6 +14,7 @@ SUITES = {
     "startup": ("benchmarks.startup",),
     "queues": ("benchmarks.queues.run", "queues"),
     "rq": ("benchmarks.queues.run", "rq"),
+    "dramatiq": ("benchmarks.queues.run", "dramatiq"),
     "redis-records": ("benchmarks.redis_records",),
     "http": ("benchmarks.http.run",),
 }
