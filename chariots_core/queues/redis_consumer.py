@@ -129,8 +129,11 @@ class RedisConsumer:
             return None
         return self._answer()
 
+    def _is_asking(self) -> bool:
+        return self._asked_at is not None
+
     def _ask(self) -> None:
-        if self._asked_at is not None:
+        if self._is_asking():
             return
         with self._server.failing():
             if self._connection is None:
@@ -160,11 +163,11 @@ class RedisConsumer:
         """
         Take back what was asked; a message that came all the same is given back.
         """
-        if self._asked_at is None or self._connection is None:
+        if not self._is_asking():
             return
         self._server.command("CLIENT", "UNBLOCK", self._number)
         message = None
-        while self._asked_at is not None:
+        while self._is_asking():
             message = self._answer()
         if message is not None:
             self.put_back(message)

@@ -38,6 +38,7 @@ _TESTS = (
     "soak",
     "submit_lookup",
     "training",
+    "web_processes",
 )
 
 

@@ -14,10 +14,21 @@ from chariots_core.testing.conformance.shutdown import Shutdown
 from chariots_core.testing.conformance.soak import Soak
 from chariots_core.testing.conformance.submit_lookup import SubmitLookup
 from chariots_core.testing.conformance.training import Training
+from chariots_core.testing.conformance.web_processes import WebProcesses
 
 
 class WorkerPoolConformance(
-    SubmitLookup, Execution, Crash, Broker, Recovery, Shutdown, Declared, Options, Training, Soak
+    SubmitLookup,
+    Execution,
+    Crash,
+    Broker,
+    Recovery,
+    Shutdown,
+    Declared,
+    Options,
+    Training,
+    WebProcesses,
+    Soak,
 ):
     """
     What a worker backend must show. Subclass it as ``Test...`` and give it `settings`.
