@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -128,9 +129,8 @@ class RawDramatiq(Engine):
         from dramatiq.results import ResultMissing
 
         os.environ["BENCH_REDIS_URL"] = self.url
-        sys.modules.pop("benchmarks.crashes.jobs", None)
-        from benchmarks.crashes import jobs
-
+        os.environ.pop("BENCH_WORKER_POOL", None)
+        jobs = importlib.reload(importlib.import_module("benchmarks.crashes.jobs"))
         message = jobs.dramatiq_hang.send(str(self.ledger))
 
         def status() -> str:
@@ -166,9 +166,7 @@ class Chariots(Engine):
         os.environ |= {
             name: self.environment[name] for name in ("BENCH_FOLDER", "BENCH_WORKER_POOL")
         }
-        sys.modules.pop("benchmarks.crashes.jobs", None)
-        from benchmarks.crashes import jobs
-
+        jobs = importlib.reload(importlib.import_module("benchmarks.crashes.jobs"))
         app = jobs.app.chariots
         job_id = app.submit("hang", str(self.ledger), max_attempts=self.attempts).record.id
 
