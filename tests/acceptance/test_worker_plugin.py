@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.conftest import Installed
+from tests.acceptance.conftest import Installed, build
 from tests.support import ROOT
 
 pytestmark = [
@@ -72,3 +72,21 @@ def test_example_passes_the_kit(with_kit: Installed, tmp_path: Path) -> None:
 
     assert len(QUICK) <= counts["passed"]
     assert "skipped" not in counts
+
+
+def test_new_plugin_passes_the_kit(with_kit: Installed, tmp_path: Path) -> None:
+    """
+    The installed command writes a project whose wheel is a backend, and passes the kit.
+    """
+    project = tmp_path / "project"
+    written = with_kit.run("chariots", "plugin", "new", "my-queue", "--folder", str(project))
+    assert 0 == written.returncode, written.stderr
+    wheel = build(project, tmp_path / "wheel")
+    done = with_kit.run("python", "-m", "pip", "install", "--quiet", "--no-index", str(wheel))
+    assert 0 == done.returncode, done.stderr
+    tests = shutil.copytree(project / "tests", tmp_path / "tests")
+
+    counts = run_kit(with_kit, tests)
+
+    # Priorities are not declared.
+    assert (len(QUICK) - 1 <= counts["passed"], 1) == (True, counts["skipped"])
