@@ -140,9 +140,18 @@ class BackendBroken(BackendError):
 class BackendIncompatible(BackendError):
     """
     A backend's plugin was written for another version of the contract.
+
+    Attributes:
+        contract_version: that version.
     """
 
     code = "backend-incompatible"
+
+    def __init__(
+        self, message: str, *, backend: str | None = None, contract_version: int | None = None
+    ) -> None:
+        super().__init__(message, backend=backend)
+        self.contract_version = contract_version
 
 
 class BackendMisconfigured(BackendError):

@@ -27,6 +27,8 @@ from chariots_core.op_store_http import OpStoreClient
 from chariots_core.resolver import resolve
 from chariots_core.server import PipelinesServer, problems
 from chariots_core.server.op_store import OpStoreServer
+from chariots_core.workers import hookspecs
+from chariots_core.workers.checks import ALONE, HOOKS, REQUIRED
 from tests.support import ROOT
 
 SOURCES = [
@@ -272,3 +274,38 @@ def test_guide_tells_who_decides() -> None:
     for *cells, place, level in rows:
         decision = resolve(*(switches[cell] for cell in cells))
         assert ("on a worker" == place, level) == (decision.use_worker, decision.decided_by), cells
+
+
+def test_reference_lists_every_hook() -> None:
+    """
+    Each hook has a section with its signature and its text, which come from the code.
+    """
+    sections = re.findall(r"^## (chariots_\w+)\n", page("reference/hooks.md"), re.MULTILINE)
+    shown = re.findall(
+        r"^\.\. autofunction:: chariots_core\.workers\.hookspecs\.(\w+)$",
+        page("reference/hooks.md"),
+        re.MULTILINE,
+    )
+
+    assert list(HOOKS) == sections == shown
+    assert [] == [name for name in HOOKS if not getattr(hookspecs, name).__doc__]
+
+
+def test_reference_tells_how_hooks_are_called() -> None:
+    """
+    The table of hooks says which a backend must have, and which can be wrapped.
+    """
+    shown = {
+        name.strip("`"): (user, wrapped)
+        for name, user, _, wrapped in table_rows("reference/hooks.md")
+    }
+    real = {
+        name: (
+            "backends, which must have it" if name in REQUIRED else "every plugin",
+            "no" if name in ALONE else "yes",
+        )
+        for name in HOOKS
+    }
+
+    assert real == shown
+    assert f"It is {hookspecs.CONTRACT_VERSION}." in page("reference/hooks.md")

@@ -33,6 +33,7 @@ PACKAGES = [
     "plugins/chariots_dramatiq/src",
     "plugins/chariots_ml/src",
     "plugins/chariots_rq/src",
+    "examples/worker_plugin/src",
 ]
 
 #: Folders of tests.
@@ -41,6 +42,7 @@ TESTS = [
     "plugins/chariots_dramatiq/tests",
     "plugins/chariots_ml/tests",
     "plugins/chariots_rq/tests",
+    "examples/worker_plugin/tests",
 ]
 
 

@@ -31,7 +31,7 @@ def backends(*, as_json: bool) -> None:
         return
     found = [report for report in reports if report.kind == "backend"]
     print_table(
-        ("backend", "distribution", "version", "contract", "status", "what it can do"),
+        ("backend", "distribution", "version", "contract", "status", "isolation", "what it can do"),
         [_row(report) for report in found],
     )
     others = [report for report in reports if report.kind == "plugin"]
@@ -47,15 +47,18 @@ def backends(*, as_json: bool) -> None:
 
 
 def _row(report: PluginReport) -> tuple[str, ...]:
+    from chariots_core.workers.capabilities import Capabilities
+
     contract = "?" if report.contract_version is None else str(report.contract_version)
-    able = () if report.capabilities is None else report.capabilities.names()
+    able = report.capabilities or Capabilities()
     return (
         report.name,
         report.distribution,
         report.version,
         contract,
         _status(report),
-        ", ".join(able) or "-",
+        ", ".join(sorted(able.isolation)) or "-",
+        ", ".join(able.names()) or "-",
     )
 
 

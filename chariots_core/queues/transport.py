@@ -5,6 +5,7 @@ A queue's two ends: what puts a message in, and what takes one out.
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -74,8 +75,12 @@ class Transport(Protocol):
     """
     A queue's broker. Making one does no input or output; it connects when used,
     in each process anew.
+
+    A subclass has to say how to send and to consume. The rest is as for a broker
+    that keeps no jobs and no connections.
     """
 
+    @abstractmethod
     def send(self, request: SubmitRequest) -> None:
         """
         Put one message into the queue of *request*.
@@ -85,36 +90,41 @@ class Transport(Protocol):
             TimeoutError: nobody knows whether it did.
         """
 
+    @abstractmethod
     def consumer(self, app: str, queues: Sequence[str]) -> AbstractContextManager[Consumer]:
         """
         What takes messages out of some queues of an app.
         """
 
-    def job_store(self, app: str) -> JobStore | None:
+    def job_store(self, app: str) -> JobStore | None:  # noqa: ARG002 - for those that override it
         """
         A job store of *app* on the broker itself; ``None``: it can keep none.
         """
+        return None
 
     def record(
         self,
-        store: JobStore,
-        job: NewJob,
-        idempotency: IdempotencyKey | None,
-        request: SubmitRequest,
+        store: JobStore,  # noqa: ARG002 - likewise
+        job: NewJob,  # noqa: ARG002
+        idempotency: IdempotencyKey | None,  # noqa: ARG002
+        request: SubmitRequest,  # noqa: ARG002
     ) -> Created | None:
         """
         Record *job* and send *request* in one step; ``None``: the two are in different places.
         """
+        return None
 
     def after_fork_in_child(self) -> None:
         """
         Close this process's copies of connections, without a word to the broker.
         """
+        return
 
     def close(self) -> None:
         """
         Give back connections. Idempotent.
         """
+        return
 
 
 def quoted(name: str) -> str:

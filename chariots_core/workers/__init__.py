@@ -52,6 +52,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from chariots_core.errors import BackendMisconfigured, BrokerUnavailable, UnsupportedCapability
 from chariots_core.workers.capabilities import CORE_CAPABILITIES, BackendInfo, Capabilities
 from chariots_core.workers.contracts import (
     JobInput,
@@ -75,7 +76,9 @@ __all__ = [
     "CONTRACT_VERSION",
     "CORE_CAPABILITIES",
     "BackendInfo",
+    "BackendMisconfigured",
     "BaseWorkerPool",
+    "BrokerUnavailable",
     "Capabilities",
     "JobInput",
     "JobOptions",
@@ -86,6 +89,7 @@ __all__ = [
     "RunnerSettings",
     "StopSignals",
     "SubmitRequest",
+    "UnsupportedCapability",
     "WorkerSession",
     "WorkerSettings",
     "hookimpl",

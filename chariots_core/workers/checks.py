@@ -29,7 +29,10 @@ HOOKS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 #: What a backend has to implement.
 REQUIRED: Final = ("chariots_backend_info", "chariots_create_worker_pool")
 
-_OBSERVERS: Final = frozenset({"chariots_job_event"})
+#: Hooks of which each plugin's implementation is called by itself, not through pluggy.
+ALONE: Final = frozenset(
+    {"chariots_backend_info", "chariots_blueprint", "chariots_command", "chariots_job_event"}
+)
 
 
 @attrs.frozen
@@ -99,8 +102,11 @@ def _fault(found: Implementation) -> str | None:
         return f"{found.hook!r} is no hook, {_suggestion(found.hook)}"
     if found.options is None:
         return f"function {found.attribute!r} is not marked: write @hookimpl above it"
-    if found.is_wrapper and found.hook in _OBSERVERS:
-        return f"hook {found.hook!r} is for observers and cannot be wrapped: drop the option"
+    if found.is_wrapper and found.hook in ALONE:
+        return (
+            f"hook {found.hook!r} is called for each plugin by itself and cannot be wrapped: "
+            "drop the option"
+        )
     if found.is_wrapper and not inspect.isgeneratorfunction(found.function):
         return f"hook {found.hook!r} is marked as a wrapper, so it must yield once"
     if found.options.get("wrapper") and found.options.get("hookwrapper"):

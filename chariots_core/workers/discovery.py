@@ -5,6 +5,7 @@ Which plugins are installed: read from metadata, without importing any of them.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from typing import Final
@@ -15,6 +16,9 @@ from chariots_core.errors import BackendAmbiguous, BackendNotInstalled
 
 #: Worker backends. The name of the entry point is the name of the backend.
 BACKENDS_GROUP: Final = "chariots.worker_backends"
+
+#: What a backend may be called.
+BACKEND_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 #: Everything else: observers, wrappers, pages, libraries.
 PLUGINS_GROUP: Final = "chariots.plugins"

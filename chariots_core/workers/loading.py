@@ -96,6 +96,7 @@ def _info(plugin: object, entry: PluginEntry) -> BackendInfo | None:
             f"chariots-core has version {hookspecs.CONTRACT_VERSION}: upgrade "
             f"{'chariots-core' if newer else entry.distribution!r}",
             backend=entry.name,
+            contract_version=info.contract_version,
         )
     return info
 

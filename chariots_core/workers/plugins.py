@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias, TypeVar
@@ -22,6 +21,7 @@ from chariots_core.jobs.record import JobRecord
 from chariots_core.workers import hookspecs
 from chariots_core.workers.capabilities import BackendInfo
 from chariots_core.workers.discovery import (
+    BACKEND_NAME,
     PLUGINS_GROUP,
     ambiguities,
     find_backend,
@@ -50,8 +50,6 @@ WorkerPoolSpec: TypeAlias = BaseWorkerPool | str | Mapping[str, Any]
 #: likes, and takes no backend's name away.
 _PLUGIN: Final = "plugin:"
 _BACKEND: Final = "backend:"
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class CoreHooks:
@@ -318,7 +316,7 @@ def _read_spec(spec: object) -> tuple[str, Mapping[str, Any]]:
     if isinstance(spec, Mapping):
         name = spec.get("backend")
         options = {key: value for key, value in spec.items() if key != "backend"}
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not BACKEND_NAME.fullmatch(name):
         raise BackendMisconfigured(
             "worker_pool must be a pool, a backend's name (letters, digits, '_', '.', '-'), "
             "or a mapping with the name under 'backend'; "

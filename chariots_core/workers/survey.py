@@ -9,7 +9,7 @@ from typing import Literal
 
 import attrs
 
-from chariots_core.errors import ConfigurationError
+from chariots_core.errors import BackendIncompatible, ConfigurationError
 from chariots_core.workers.capabilities import Capabilities
 from chariots_core.workers.discovery import (
     BACKENDS_GROUP,
@@ -67,6 +67,10 @@ def _backend(entry: PluginEntry, *, twins: int) -> PluginReport:
         )
     try:
         _, info = load_backend(entry)
+    except BackendIncompatible as error:
+        return attrs.evolve(
+            report, contract_version=error.contract_version, error=_reason(entry, error)
+        )
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything
         return attrs.evolve(report, error=_reason(entry, error))
     return attrs.evolve(

@@ -19,6 +19,7 @@ from tests.support import ROOT
 PROJECTS = {
     "chariots-core": ROOT,
     "chariots-dramatiq": ROOT / "plugins" / "chariots_dramatiq",
+    "chariots-huey": ROOT / "examples" / "worker_plugin",
     "chariots-ml": ROOT / "plugins" / "chariots_ml",
     "chariots-rq": ROOT / "plugins" / "chariots_rq",
 }
@@ -90,22 +91,39 @@ def _wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: build(project, folder / name) for name, project in PROJECTS.items()}
 
 
+def new_environment(root: Path, *wanted: str) -> Installed:
+    """
+    A new environment below *root* with what is *wanted*, as pip is told it, and what that asks for.
+    """
+    venv.create(root / "env", with_pip=True, symlinks=True)
+    made = Installed(bin=root / "env" / "bin", folder=root / "elsewhere")
+    made.folder.mkdir()
+    pip = ("python", "-m", "pip", "install", "--quiet", "--constraint")
+    done = made.run(*pip, str(ROOT / "constraints.txt"), *wanted, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return made
+
+
 @pytest.fixture(name="installed", scope="session")
 def _installed(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """
     A new environment with the wheels, the extra for scikit-learn, and what they ask for.
     """
-    root = tmp_path_factory.mktemp("installed")
-    venv.create(root / "env", with_pip=True, symlinks=True)
-    made = Installed(bin=root / "env" / "bin", folder=root / "elsewhere")
-    made.folder.mkdir()
-    pip = ("python", "-m", "pip", "install", "--quiet", "--constraint")
-    done = made.run(
-        *pip,
-        str(ROOT / "constraints.txt"),
+    return new_environment(
+        tmp_path_factory.mktemp("installed"),
         str(wheels["chariots-core"]),
         f"{wheels['chariots-ml']}[sklearn]",
-        timeout=300,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return made
+
+
+@pytest.fixture(name="with_kit", scope="session")
+def _with_kit(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """
+    A new environment as the author of a backend has it: the core with its kit, and the
+    example of a plugin.
+    """
+    return new_environment(
+        tmp_path_factory.mktemp("with_kit"),
+        f"{wheels['chariots-core']}[kit]",
+        str(wheels["chariots-huey"]),
+    )

@@ -239,7 +239,7 @@ def test_command_lists_all(site: Path, tmp_path: Path) -> None:
     """
     done = subprocess.run(
         [sys.executable, "-m", "chariots_core.cli", "backends"],
-        env={**os.environ, "PYTHONPATH": str(site)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -250,6 +250,10 @@ def test_command_lists_all(site: Path, tmp_path: Path) -> None:
 
     assert ["zoo-good", "1.0", "1", "ok"] == rows["good"]
     assert ["chariots-core", "1", "ok"] == [rows["local"][0], *rows["local"][2:]]
+    assert (["2", "broken"], ["0", "broken"]) == (rows["newer"][2:], rows["older"][2:])
+    assert "fresh, thread, warm" in next(
+        line for line in done.stdout.splitlines() if line.startswith("local ")
+    )
     assert {"broken"} == {rows[name][3] for name, _, _, _ in zoo.BAD if name not in zoo.BAD_AT_WORK}
     assert {"ok"} == {rows[name][3] for name in zoo.BAD_AT_WORK}
     assert "a_library_that_is_not_there" in done.stderr

@@ -204,6 +204,18 @@ class WrappedObserver:
         yield
 
 
+class WrappedBlueprint:
+    @hookimpl(wrapper=True)
+    def chariots_blueprint(self) -> Generator[None, None, None]:
+        yield
+
+
+class WrappedCommand:
+    @hookimpl(wrapper=True)
+    def chariots_command(self) -> Generator[None, None, None]:
+        yield
+
+
 class Misspelt:
     @hookimpl
     def chariots_lookup_jobs(self, pool: BaseWorkerPool) -> None:
@@ -225,6 +237,8 @@ class Unmarked:
     ("plugin", "words"),
     [
         (WrappedObserver(), "cannot be wrapped"),
+        (WrappedBlueprint(), "cannot be wrapped"),
+        (WrappedCommand(), "cannot be wrapped"),
         (Misspelt(), "did you mean 'chariots_lookup_job'?"),
         (ExtraArgument(), "no argument 'id'"),
         (Unmarked(), "write @hookimpl above it"),

@@ -1,0 +1,3 @@
+"""
+The worker backend ``huey``: jobs of Chariots over Huey's queue in a SQLite file.
+"""

@@ -1,0 +1,44 @@
+"""
+The backend ``huey`` shows what every backend must show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from chariots_core.testing.conformance import WorkerPoolConformance
+
+
+class TestHuey(WorkerPoolConformance):
+    """
+    Queues and jobs in two SQLite files.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def settings(cls, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Any]:
+        """
+        The backend, on files that only these tests know, with little patience.
+        """
+        folder = tmp_path_factory.mktemp("huey")
+        return {
+            "backend": "huey",
+            "path": f"{folder}/queue.db",
+            "job_store": f"sqlite:///{folder}/jobs.db",
+            "resend_after": 2,
+        }
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def inject(cls) -> Callable[[Any, bytes], None]:
+        """
+        Puts bytes where Huey puts its messages.
+        """
+
+        def push(deployment: Any, message: bytes) -> None:
+            deployment.pool.queue(deployment.config.name, "default").enqueue(message)
+
+        return push
