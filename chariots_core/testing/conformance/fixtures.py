@@ -43,8 +43,9 @@ class KitFixtures:
     @classmethod
     def broker(cls) -> Any:
         """
-        The queue's own server, a `chariots_core.testing.conformance.broker.BrokerServer`;
-        ``None``: the backend has none that a test may stop.
+        The queue's own server: an object with those methods of
+        `chariots_core.testing.conformance.broker.BrokerServer` that the backend's
+        queue allows; ``None``: with none of them.
         """
         return None
 
