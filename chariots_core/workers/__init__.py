@@ -8,8 +8,8 @@ To run pipelines of an app on workers, name an installed backend:
 **A queue of your own.** Subclass `BaseWorkerPool` and pass an object of the
 class as ``worker_pool``. It needs no plugin; its docstring shows a complete one.
 
-**A backend for others to choose by name** is a distribution with a plugin. This
-package is all that it imports::
+**A backend for others to choose by name** is a distribution with a plugin;
+`chariots plugin new` writes one that works. This package is all that it imports::
 
     # my_queue/plugin.py
     from chariots_core.workers import BackendInfo, hookimpl, read_options

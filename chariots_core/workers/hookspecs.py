@@ -1,8 +1,9 @@
 """
 The hooks of Chariots: typed signatures and what they promise.
 
-A backend implements the first two. The others have an implementation in core
-that asks the pool; a plugin may come first, wrap them, or observe.
+A backend implements the first two. The next two have an implementation in core
+that asks the pool; a plugin may come first, or wrap them. The others are asked
+of each plugin by itself.
 """
 
 from __future__ import annotations
