@@ -16,6 +16,7 @@ SUITES = {
     "rq": ("benchmarks.queues.run", "rq"),
     "dramatiq": ("benchmarks.queues.run", "dramatiq"),
     "redis-records": ("benchmarks.redis_records",),
+    "crashes": ("benchmarks.crashes.run",),
     "http": ("benchmarks.http.run",),
 }
 
