@@ -82,6 +82,7 @@ HOMES = {
     ],
     # An extra: who names a job store in Redis loads it.
     "redis": ["chariots_core.jobs_redis"],
+    "pika": ["chariots_core.queues"],
     "psycopg": ["chariots_core.sql"],
     "fsspec": ["chariots_core.op_store"],
     "msgspec": ["chariots_core"],

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import attrs
@@ -56,6 +56,30 @@ def read_options(cls: type[T], options: Mapping[str, Any], *, backend: str) -> T
     if problems:
         raise misconfigured(backend, problems)
     return cls(**options)
+
+
+def mapping_option(expects: str, check: Callable[[Mapping[str, Any]], bool] | None = None) -> Any:
+    """
+    A field of an options class that takes options of something else, by name.
+
+    Args:
+        expects: what it has to be, for the error.
+        check: whether a mapping is good; ``None``: any is.
+    """
+
+    def validate(_instance: object, _field: object, value: object) -> None:
+        if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+            raise TypeError
+        if check is not None and not check(value):
+            raise ValueError
+
+    return attrs.field(
+        default=None,
+        repr=False,
+        converter=lambda value: {} if value is None else value,
+        validator=validate,
+        metadata={"expects": expects},
+    )
 
 
 def misconfigured(backend: str, problems: list[str]) -> BackendMisconfigured:

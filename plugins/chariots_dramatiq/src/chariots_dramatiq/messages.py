@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from dramatiq import Message
+from dramatiq.common import dq_name, xq_name
 from dramatiq.encoder import JSONEncoder
 
-from chariots_core.queues import RedisList, quoted
+from chariots_core.queues import RabbitQueue, RedisList, quoted
 from chariots_core.workers import SubmitRequest
 
 if TYPE_CHECKING:
+    from dramatiq.brokers.rabbitmq import RabbitmqBroker
     from dramatiq.brokers.redis import RedisBroker
 
 #: The one actor that runs jobs of Chariots.
@@ -80,6 +82,31 @@ def queue_in_redis(broker: RedisBroker) -> Callable[[str, str], RedisList]:
             known=("HEXISTS", messages, ""),
             forget=("HDEL", messages, ""),
             write=write,
+        )
+
+    return make
+
+
+def queue_in_rabbitmq(broker: RabbitmqBroker) -> Callable[[str, str], RabbitQueue]:
+    """
+    How Dramatiq keeps the queues of apps in RabbitMQ, and as what it declares them.
+    """
+    from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL
+
+    ranked = {} if broker.max_priority is None else {"x-max-priority": broker.max_priority}
+
+    def make(app: str, name: str) -> RabbitQueue:
+        queue = queue_name(app, name)
+        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": xq_name(queue)}
+        return RabbitQueue(
+            name=queue,
+            queues={
+                queue: dead | ranked,
+                dq_name(queue): dead | ranked,
+                xq_name(queue): {"x-message-ttl": DEAD_MESSAGE_TTL},
+            },
+            write=encoded,
+            name_of=name_of,
         )
 
     return make

@@ -12,7 +12,7 @@ from dramatiq import Broker
 
 from chariots_core.errors import BackendMisconfigured
 from chariots_core.queues import QueueOptions
-from chariots_core.workers.options import misconfigured
+from chariots_core.workers.options import mapping_option, misconfigured
 
 _RABBITMQ: Final = ("amqp://", "amqps://")
 
@@ -35,15 +35,6 @@ def kind_of(broker: object) -> str | None:
     if "dramatiq.brokers.redis.RedisBroker" in names:
         return "redis"
     return "rabbitmq" if "dramatiq.brokers.rabbitmq.RabbitmqBroker" in names else None
-
-
-def _mapping(_instance: object, _field: object, value: object) -> None:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError
-
-
-def _or_empty(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return {} if value is None else value
 
 
 @attrs.frozen(kw_only=True)
@@ -76,13 +67,7 @@ class DramatiqOptions(QueueOptions):
         ),
         metadata={"expects": "an address such as redis://host:6379/0 or amqp://host:5672"},
     )
-    broker_kwargs: Mapping[str, Any] = attrs.field(
-        default=None,
-        repr=False,
-        converter=_or_empty,
-        validator=_mapping,
-        metadata={"expects": "a mapping of options of the broker's class"},
-    )
+    broker_kwargs: Mapping[str, Any] = mapping_option("a mapping of options of the broker's class")
 
     def make_broker(self, backend: str) -> Broker:
         """

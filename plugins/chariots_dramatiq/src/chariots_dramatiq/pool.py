@@ -11,7 +11,7 @@ from dramatiq import Broker
 from chariots_core.errors import BackendMisconfigured, ConfigurationError
 from chariots_core.queues import QueuePool, Transport
 from chariots_core.workers import read_options
-from chariots_dramatiq.messages import queue_in_redis
+from chariots_dramatiq.messages import queue_in_rabbitmq, queue_in_redis
 from chariots_dramatiq.options import DramatiqOptions, kind_of
 
 
@@ -53,9 +53,11 @@ class DramatiqWorkerPool(QueuePool):
 
 def _transport(broker: Any) -> Transport:
     if kind_of(broker) == "rabbitmq":
-        from chariots_dramatiq.rabbitmq import RabbitTransport
+        from chariots_core.queues import RabbitTransport
 
-        return RabbitTransport(broker)
+        several = isinstance(broker.parameters, list)
+        parameters = broker.parameters if several else [broker.parameters]
+        return RabbitTransport(parameters, queue_in_rabbitmq(broker))
     from chariots_core.jobs_redis.server import RedisServer
     from chariots_core.queues import RedisTransport
 

@@ -12,19 +12,10 @@ from redis import Redis
 from redis.connection import ConnectionPool
 
 from chariots_core.queues import QueueOptions
-from chariots_core.workers.options import misconfigured
+from chariots_core.workers.options import mapping_option, misconfigured
 
 #: What `rq.Queue` may be told: the rest would break what a message is.
 _QUEUE_OPTIONS: Final = ("name", "default_timeout")
-
-
-def _or_empty(value: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    return {} if value is None else value
-
-
-def _mapping(_instance: object, _field: object, value: object) -> None:
-    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
-        raise TypeError
 
 
 def _client(_instance: object, _field: object, value: Any) -> None:
@@ -36,11 +27,6 @@ def _client(_instance: object, _field: object, value: Any) -> None:
         raise TypeError
     if "connection_pool" in pool.connection_kwargs:
         raise TypeError
-
-
-def _queue_options(_instance: object, _field: object, value: Mapping[str, object]) -> None:
-    if not set(value) <= set(_QUEUE_OPTIONS):
-        raise ValueError
 
 
 @attrs.frozen(kw_only=True)
@@ -73,19 +59,10 @@ class RQOptions(QueueOptions):
         validator=attrs.validators.optional(attrs.validators.matches_re(r"(rediss?|unix)://.+")),
         metadata={"expects": "an address such as redis://host:6379/0"},
     )
-    redis_kwargs: Mapping[str, Any] = attrs.field(
-        default=None,
-        repr=False,
-        converter=_or_empty,
-        validator=_mapping,
-        metadata={"expects": "a mapping of options of redis.Redis"},
-    )
-    queue_kwargs: Mapping[str, Any] = attrs.field(
-        default=None,
-        repr=False,
-        converter=_or_empty,
-        validator=[_mapping, _queue_options],
-        metadata={"expects": f"a mapping with some of {', '.join(_QUEUE_OPTIONS)}"},
+    redis_kwargs: Mapping[str, Any] = mapping_option("a mapping of options of redis.Redis")
+    queue_kwargs: Mapping[str, Any] = mapping_option(
+        f"a mapping with some of {', '.join(_QUEUE_OPTIONS)}",
+        lambda given: set(given) <= set(_QUEUE_OPTIONS),
     )
     result_ttl: int = attrs.field(
         default=500,

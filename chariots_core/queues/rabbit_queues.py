@@ -1,23 +1,22 @@
 """
-Dramatiq's queues in RabbitMQ: sending, and taking.
+The transport of engines that keep their messages in queues of RabbitMQ.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from pika.exceptions import AMQPError
+import attrs
 
 from chariots_core.errors import BrokerUnavailable
-from chariots_core.queues import Message, Transport
+from chariots_core.queues.rabbit_link import BROKEN, Link
+from chariots_core.queues.transport import Message, Transport
 from chariots_core.workers import SubmitRequest
-from chariots_dramatiq.link import Link, LinkLost
-from chariots_dramatiq.messages import encoded, name_of, queue_name
 
 if TYPE_CHECKING:
     from chariots_core.workers import WorkerSession
@@ -32,7 +31,7 @@ _RETRY: Final = (0.2, 5.0)
 
 #: What an error of RabbitMQ contains, and what to do then.
 _REMEDIES: Final = (
-    ("PRECONDITION_FAILED", "give the 'max_priority' that the queue has, or delete the queue"),
+    ("PRECONDITION_FAILED", "give the options that the queue was made with, or delete the queue"),
     ("NOT_ALLOWED", "correct the virtual host of the address, or let the user in there"),
     ("ACCESS_REFUSED", "check the user and the password in the address"),
     ("imeout", "check that it can be reached from here, and that it is not paused"),
@@ -41,18 +40,37 @@ _REMEDIES: Final = (
 )
 
 
+@attrs.frozen(kw_only=True)
+class RabbitQueue:
+    """
+    How an engine keeps one queue in RabbitMQ.
+
+    Attributes:
+        name: the queue's name.
+        queues: the queues that have to be there, this one among them, with their arguments.
+        write: the body of the message of a request.
+        name_of: the name of the message in a body; empty: it is none of Chariots'.
+    """
+
+    name: str
+    queues: Mapping[str, Mapping[str, Any]]
+    write: Callable[[SubmitRequest], bytes]
+    name_of: Callable[[bytes], str]
+
+
 class RabbitTransport(Transport):
     """
-    Sends messages to, and takes them from, queues that Dramatiq declares.
+    Sends messages to, and takes them from, queues of RabbitMQ.
 
     Args:
-        broker: a broker of Dramatiq; its settings are used, its connections are not.
+        parameters: those of connections of pika, in the order in which they are tried.
+        queue: how a queue of an app is kept; it is asked once for each.
     """
 
-    def __init__(self, broker: Any) -> None:
-        parameters = broker.parameters
-        self._parameters = parameters if isinstance(parameters, list) else [parameters]
-        self._max_priority: int | None = broker.max_priority
+    def __init__(self, parameters: Sequence[Any], queue: Callable[[str, str], RabbitQueue]) -> None:
+        self._parameters = list(parameters)
+        self._make = queue
+        self._queues: dict[tuple[str, str], RabbitQueue] = {}
         # What breaks is told in words of our own, once.
         if logging.getLogger("pika").level == logging.NOTSET:
             logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -70,6 +88,15 @@ class RabbitTransport(Transport):
             for one in self._parameters
         )
 
+    def queue(self, app: str, name: str) -> RabbitQueue:
+        """
+        A queue of an app.
+        """
+        made = self._queues.get((app, name))
+        if made is None:
+            made = self._queues[app, name] = self._make(app, name)
+        return made
+
     def connect(self) -> Link:
         """
         A new connection, which is the caller's alone.
@@ -80,7 +107,7 @@ class RabbitTransport(Transport):
         """
         told = [one.socket_timeout for one in self._parameters]
         seconds = min([*(one for one in told if one), _PATIENCE])
-        return Link(self._parameters, seconds=seconds, max_priority=self._max_priority)
+        return Link(self._parameters, seconds=seconds)
 
     def send(self, request: SubmitRequest) -> None:
         """
@@ -90,15 +117,14 @@ class RabbitTransport(Transport):
             BrokerUnavailable: RabbitMQ cannot be reached, or refuses.
             TimeoutError: nobody knows whether it has the message.
         """
-        queue = queue_name(request.app, request.queue)
+        queue = self.queue(request.app, request.queue)
         try:
             link = self._take(queue)
-        except (LinkLost, TimeoutError, AMQPError) as error:
+        except (TimeoutError, *BROKEN) as error:
             raise self._unavailable(str(error), request) from error
-        priority = None if self._max_priority is None else request.priority
         try:
-            kept = link.publish(queue, encoded(request), priority=priority)
-        except (LinkLost, AMQPError) as error:
+            kept = link.publish(queue.name, queue.write(request), queues=queue.queues)
+        except BROKEN as error:
             link.drop()
             raise TimeoutError(f"RabbitMQ at {self.name} broke off: {error}") from error
         except BaseException:
@@ -113,7 +139,7 @@ class RabbitTransport(Transport):
         """
         What takes messages out of some queues.
         """
-        self._consumer = RabbitConsumer(self, [queue_name(app, queue) for queue in queues])
+        self._consumer = RabbitConsumer(self, [self.queue(app, name) for name in queues])
         return self._consumer
 
     def after_fork_in_child(self) -> None:
@@ -140,22 +166,22 @@ class RabbitTransport(Transport):
             f"RabbitMQ at {self.name} cannot be used: {what}; {remedy}", job_id=request.job_id
         )
 
-    def _take(self, queue: str) -> Link:
+    def _take(self, queue: RabbitQueue) -> Link:
         while idle := self._own_idle():
             link = idle.pop()
             try:
                 # What the server has said meanwhile: that it goes, say.
                 link.turn(4)
-            except (LinkLost, AMQPError):
+            except BROKEN:
                 link.drop()
             else:
                 return self._declared(link, queue)
         return self._declared(self.connect(), queue)
 
     @staticmethod
-    def _declared(link: Link, queue: str) -> Link:
+    def _declared(link: Link, queue: RabbitQueue) -> Link:
         try:
-            link.declare(queue)
+            link.declare(queue.queues)
         except BaseException:
             link.drop()
             raise
@@ -181,10 +207,10 @@ class RabbitConsumer:
 
     Args:
         transport: where the connection comes from.
-        queues: the names of the queues.
+        queues: the queues.
     """
 
-    def __init__(self, transport: RabbitTransport, queues: Sequence[str]) -> None:
+    def __init__(self, transport: RabbitTransport, queues: Sequence[RabbitQueue]) -> None:
         self._transport = transport
         self._queues = queues
         self._link: Link | None = None
@@ -213,7 +239,7 @@ class RabbitConsumer:
             if not link.deliveries:
                 session.wait(seconds, *link.fds)
                 link.turn()
-        except (LinkLost, TimeoutError, AMQPError) as error:
+        except (TimeoutError, *BROKEN) as error:
             self._pause(session, error)
             return None
         if self._failures:
@@ -222,7 +248,8 @@ class RabbitConsumer:
         if not link.deliveries:
             return None
         tag, body = link.deliveries.popleft()
-        return Message(name_of(body), "", (link, tag))
+        # All queues of one engine have one form of messages.
+        return Message(self._queues[0].name_of(body), "", (link, tag))
 
     def put_back(self, message: Message) -> None:
         """
@@ -247,7 +274,9 @@ class RabbitConsumer:
     def _connect(self) -> Link:
         link = self._transport.connect()
         try:
-            link.consume(self._queues)
+            for queue in self._queues:
+                link.declare(queue.queues)
+            link.consume([queue.name for queue in self._queues])
         except BaseException:
             link.drop()
             raise
@@ -256,7 +285,7 @@ class RabbitConsumer:
     def _settle(self, message: Message, *, back: bool) -> None:
         link, tag = message.tag
         # A connection that is gone has given the message back by itself.
-        with suppress(LinkLost, AMQPError):
+        with suppress(*BROKEN):
             link.settle(tag, back=back)
 
     def _pause(self, session: WorkerSession, error: Exception) -> None:

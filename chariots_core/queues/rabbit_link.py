@@ -11,17 +11,20 @@ import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-import pika
-from dramatiq.brokers.rabbitmq import DEAD_MESSAGE_TTL
-from dramatiq.common import dq_name, xq_name
-from pika.adapters.select_connection import IOLoop
-from pika.exceptions import AMQPError
-
 from chariots_core import patience
+
+try:
+    import pika
+    from pika.adapters.select_connection import IOLoop
+    from pika.exceptions import AMQPError
+except ImportError as missing:
+    raise ImportError(
+        "a queue in RabbitMQ needs the pika package: pip install 'chariots-core[rabbitmq]'"
+    ) from missing
 
 #: Seconds between two questions whether something is more urgent than an answer.
 _STEP: Final = 0.05
@@ -37,6 +40,10 @@ class LinkLost(Exception):
     """
     There is no connection, or none any more.
     """
+
+
+#: What a connection that is gone, or of no use, raises.
+BROKEN: Final = (LinkLost, AMQPError)
 
 
 class _Loop(IOLoop):  # type: ignore[misc]  # pika ships no types
@@ -80,23 +87,15 @@ class Link:
     Args:
         parameters: those of pika, in the order in which they are tried.
         seconds: how long anything is waited for.
-        max_priority: that of the queues.
 
     Raises:
         LinkLost: there is no server.
         TimeoutError: it does not answer.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[pika.connection.Parameters],
-        *,
-        seconds: float,
-        max_priority: int | None,
-    ) -> None:
+    def __init__(self, parameters: Sequence[pika.connection.Parameters], *, seconds: float) -> None:
         self.seconds = seconds
         self.deliveries: deque[tuple[int, bytes]] = deque()
-        self._arguments = {} if max_priority is None else {"x-max-priority": max_priority}
         self._loop = _Loop()
         self._opened: list[Any] = []
         self._connection: Any = None
@@ -132,25 +131,25 @@ class Link:
             self._loop.turn(0.0)
         self._check()
 
-    def declare(self, queue: str) -> None:
+    def declare(self, queues: Mapping[str, Mapping[str, Any]]) -> None:
         """
-        See that a queue is there, as Dramatiq itself declares it.
+        See that durable queues are there, each with its arguments.
         """
-        if queue in self._declared:
-            return
-        dead = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": xq_name(queue)}
-        arguments = {
-            queue: dead | self._arguments,
-            dq_name(queue): dead | self._arguments,
-            xq_name(queue): {"x-message-ttl": DEAD_MESSAGE_TTL},
-        }
-        for name, told in arguments.items():
-            self._ask(self._channel.queue_declare, name, durable=True, arguments=told)
-        self._declared.add(queue)
+        for name, arguments in queues.items():
+            if name not in self._declared:
+                self._ask(
+                    self._channel.queue_declare, name, durable=True, arguments=dict(arguments)
+                )
+                self._declared.add(name)
 
-    def publish(self, queue: str, body: bytes, *, priority: int | None = None) -> bool:
+    def publish(self, queue: str, body: bytes, *, queues: Mapping[str, Mapping[str, Any]]) -> bool:
         """
         Send one message, and wait until the server has it on its disk.
+
+        Args:
+            queue: the queue's name.
+            body: the message.
+            queues: what `declare` is told where the queue is not there.
 
         Returns:
             Whether it has; ``False``: it says that it has not.
@@ -160,30 +159,23 @@ class Link:
             TimeoutError: it did not answer; likewise.
         """
         for _ in range(2):
-            self.declare(queue)
+            self.declare(queues)
             self._unsettled, self._returned, self._refused = True, False, False
-            self._channel.basic_publish(
-                "",
-                queue,
-                body,
-                pika.BasicProperties(delivery_mode=2, priority=priority),
-                mandatory=True,
-            )
+            durable = pika.BasicProperties(delivery_mode=2)
+            self._channel.basic_publish("", queue, body, durable, mandatory=True)
             self._until(lambda: not self._unsettled)
             if not self._returned:
                 return not self._refused
             # Somebody has deleted the queue.
-            self._declared.discard(queue)
+            self._declared -= set(queues)
         return False
 
     def consume(self, queues: Sequence[str]) -> None:
         """
         Ask for the messages of some queues, one at a time in all.
         """
-        shared = len(queues) > 1
-        self._ask(self._channel.basic_qos, prefetch_count=1, global_qos=shared)
+        self._ask(self._channel.basic_qos, prefetch_count=1, global_qos=len(queues) > 1)
         for queue in queues:
-            self.declare(queue)
             self._ask(self._channel.basic_consume, queue, self._deliver)
 
     def settle(self, tag: int, *, back: bool) -> None:
@@ -201,7 +193,7 @@ class Link:
         """
         Take leave, which gives back what was delivered and not settled.
         """
-        with suppress(LinkLost, AMQPError):
+        with suppress(*BROKEN):
             self._check()
             self._connection.close()
             self._turn_until_closed()
