@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chariots_core.testing.conformance.fixtures import KitFixtures, needs
+from chariots_core.testing.conformance.fixtures import KitFixtures, needs, not_declared
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
 
@@ -129,7 +129,7 @@ class Declared(KitFixtures):
         self, deployment: Deployment, worker: Callable[..., Workers], isolation: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         if isolation not in deployment.pool.capabilities.isolation:
-            pytest.skip(f"not declared: isolation {isolation}")
+            not_declared(f"isolation {isolation}")
         worker(isolation=isolation, imports=GENERATORS)
         first = deployment.done(deployment.submit("probe", "first").id)
         second = deployment.done(deployment.submit("probe", "second").id)

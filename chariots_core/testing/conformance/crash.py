@@ -8,10 +8,8 @@ import os
 import signal
 from collections.abc import Callable
 
-import pytest
-
 from chariots_core.jobs import JobStatus, Reason
-from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.fixtures import KitFixtures, not_declared
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
 from chariots_core.workers import RunOutcome
@@ -253,7 +251,7 @@ class Crash(KitFixtures):
         37: an op that lets no other Python code run for three leases is done, once.
         """
         if "warm" not in deployment.pool.capabilities.isolation:
-            pytest.skip("not declared: isolation warm")
+            not_declared("isolation warm")
         worker()
         seconds = 3 * deployment.bounds.lease
         record = deployment.submit("gilhog", deployment.task(seconds=seconds), max_attempts=2)
