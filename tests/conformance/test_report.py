@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from chariots_core.testing.conformance import WorkerPoolConformance
 from chariots_core.testing.conformance.behaviours import (
     NOT_IN_THE_KIT,
     TITLES,
+    offered_by,
 )
 from chariots_core.testing.conformance.facts import facts_of
 from chariots_core.testing.conformance.report import Outcome, Status, make_report, read_report
@@ -201,3 +203,14 @@ def test_facts_tell_of_a_backend_that_is_not_there() -> None:
     A backend that cannot be asked is described by the error.
     """
     assert "BackendNotInstalled" in facts_of({"backend": "nobody"})["error"]
+
+
+def test_the_level_basic_has_a_kill_and_no_soak() -> None:
+    """
+    The quick level still kills a process, and leaves what takes long to the full one.
+    """
+    levels = offered_by(WorkerPoolConformance)
+
+    assert "basic" == levels["test_30_the_executing_process_is_killed"]
+    assert "full" == levels["test_67_random_kills_lose_and_double_nothing"]
+    assert len(levels) / 3 < sum(level == "basic" for level in levels.values()) < len(levels)

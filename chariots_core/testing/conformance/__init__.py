@@ -23,6 +23,10 @@ A plugin of pytest, which is asked for by name, adds two options:
 ``--conformance-report FILE`` writes, for each test class, what is known of the backend, and
 for each of the 71 behaviours whether it has passed, failed, was not declared or was not run,
 with the reasons, the tests and their durations.
+
+``--conformance-level basic`` runs the main behaviours, one kill -9 among them, in some seconds
+for each backend: for the author who has just changed a line. ``full``, the default, adds the
+restarts of brokers and stores, crashes in each window of a job's life, and the soak: for CI.
 """
 
 from __future__ import annotations

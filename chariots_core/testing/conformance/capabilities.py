@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures, needs, not_declared
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
@@ -30,6 +31,7 @@ class Declared(KitFixtures):
     Declared capabilities.
     """
 
+    @basic
     def test_61_a_spawned_worker_is_ready_when_it_says_so(self, deployment: Deployment) -> None:
         """
         61: after `wait_ready` a spawned worker is on the list, and takes a job promptly.
@@ -80,6 +82,7 @@ class Declared(KitFixtures):
 
         assert MUCH_OUTPUT == deployment.done(record.id)
 
+    @basic
     def test_63_fresh_jobs_share_nothing(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:

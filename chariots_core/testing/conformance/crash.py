@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 
 from chariots_core.jobs import JobStatus, Reason
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures, not_declared
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
@@ -20,6 +21,7 @@ class Crash(KitFixtures):
     Deaths of workers.
     """
 
+    @basic
     def test_30_the_executing_process_is_killed(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -66,6 +68,7 @@ class Crash(KitFixtures):
         deployment.until(lambda: not alive(pid), "no orphan", deployment.bounds.crash_detection)
         deployment.lost(record.id)
 
+    @basic
     def test_32_the_whole_worker_is_killed(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:

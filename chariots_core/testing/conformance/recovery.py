@@ -15,6 +15,7 @@ import pytest
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs import JobStatus, Reason
 from chariots_core.testing.conformance import skewed_clock
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures, not_declared
 from chariots_core.testing.conformance.harness import Deployment, times
 from chariots_core.testing.conformance.processes import Process, Workers, wait_until
@@ -187,6 +188,7 @@ class Recovery(KitFixtures):
         self._unseen(deployment, record.id, JobStatus.failed)
         assert Reason.WORKER_LOST == deployment.peek(record.id).reason
 
+    @basic
     def test_70_apps_that_share_a_store_never_meet(
         self, deployment: Deployment, deploy: Callable[[], Deployment]
     ) -> None:
