@@ -18,6 +18,10 @@ pytestmark = pytest.mark.crash
 
 #: What another store could break: the rest of the kit says nothing of it.
 ON_POSTGRES = (
+    "test_03_",
+    "test_06_",
+    "test_07_",
+    "test_51_a_cancelled",
     "test_21_",
     "test_12_",
     "test_14_",
@@ -85,6 +89,4 @@ class TestLocalOnPostgreSQL(WorkerPoolConformance):
         return {"backend": "local", "url": store_server.url}
 
 
-for _name in dir(TestLocalOnPostgreSQL):
-    if _name.startswith("test_") and not _name.startswith(ON_POSTGRES):
-        setattr(TestLocalOnPostgreSQL, _name, None)
+support.trim_kit(TestLocalOnPostgreSQL, *ON_POSTGRES)

@@ -42,12 +42,16 @@ __all__ = ["WorkerPoolConformance"]
 #: Modules whose assertions pytest shall explain.
 _TESTS = (
     "broker",
+    "cancelling",
     "capabilities",
     "crash",
+    "creation",
+    "discovery",
     "execution",
     "harness",
     "options",
     "recovery",
+    "refusals",
     "shutdown",
     "soak",
     "submit_lookup",
