@@ -168,7 +168,7 @@ class BrokenApp(KitApp):
         match self.fault:
             case "ready at once":
                 self._break_spawn()
-            case "popped before the claim":
+            case "popped before the claim" | "kept until the end":
                 self._use_files(Path(config.op_store).with_name("queue"))
             case "connected before the fork":
                 self._held = _connection()
@@ -209,9 +209,11 @@ class BrokenApp(KitApp):
 
     def _use_files(self, folder: Path) -> None:
         """
-        A queue of files whose message is gone before the job is claimed, and never sent again.
+        A queue of files, none of which is sent again; with the fault a message is gone before
+        its job is claimed.
         """
         folder.mkdir(exist_ok=True)
+        early = self.fault == "popped before the claim"
 
         def submit(request: SubmitRequest) -> None:
             (folder / request.message_id).touch()
@@ -219,8 +221,10 @@ class BrokenApp(KitApp):
         def run_worker(session: WorkerSession) -> None:
             while session.keep_running():
                 for message in sorted(folder.iterdir()):
-                    message.unlink(missing_ok=True)
+                    if early:
+                        message.unlink(missing_ok=True)
                     session.run(message.name.rpartition("-")[0])
+                    message.unlink(missing_ok=True)
                 session.wait(0.05)
 
         self.workers.submit = submit  # type: ignore[method-assign]

@@ -93,10 +93,19 @@ def test_the_nine_are_all_there() -> None:
     assert [f"B{number}" for number in range(1, 10)] == sorted({name for name, _, _ in NINE})
 
 
-def test_an_unbroken_backend_passes(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("fault", "test"),
+    [
+        ("none", "test_32_the_whole_worker_is_killed"),
+        ("kept until the end", "test_34_a_worker_is_killed_between_dequeue_and_claim"),
+    ],
+    ids=["none", "a queue of files"],
+)
+def test_an_unbroken_backend_passes(fault: str, test: str, tmp_path: Path) -> None:
     """
     It is the fault that fails: without one, the same backend passes the same way.
     """
-    done = run_kit("none", "test_32_the_whole_worker_is_killed", tmp_path)
+    done = run_kit(fault, test, tmp_path)
 
     assert pytest.ExitCode.OK == done.returncode, done.stdout[-3000:] + done.stderr
+    assert "1 passed" in done.stdout

@@ -38,6 +38,7 @@ ON_POSTGRES = (
     "test_55_",
     "test_56_",
     "test_57_",
+    "test_64_",
     "test_68_a_kill",
     "test_69_a_worker",
     "test_70_",
@@ -84,9 +85,10 @@ class TestLocalOnPostgreSQL(WorkerPoolConformance):
     @classmethod
     def settings(cls, store_server: PrivatePostgres) -> Mapping[str, Any]:
         """
-        The backend, on that server.
+        The backend, on that server, with a password, which it does not ask for: none may be seen.
         """
-        return {"backend": "local", "url": store_server.url}
+        url = store_server.url.replace("chariots@", "chariots:hunter2-of-postgres@")
+        return {"backend": "local", "url": url}
 
 
 support.trim_kit(TestLocalOnPostgreSQL, *ON_POSTGRES)

@@ -126,10 +126,13 @@ class Discovery(KitFixtures):
         assert [] == opened
 
     @basic
-    def test_04_bad_settings_are_named_and_not_shown(self, settings: Mapping[str, Any]) -> None:
+    def test_04_bad_settings_are_named_and_not_shown(
+        self, deployment: Deployment, settings: Mapping[str, Any]
+    ) -> None:
         """
         4: every unknown option is named at once, and no value of it is shown.
         """
+        entry_of(deployment)
         secret = f"hunter2-{uuid.uuid4().hex}"
         bad = {"an_option_of_nobody": secret, "another_of_nobody": secret}
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import platform
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, requires, version
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from chariots_core.workers.plugins import PluginManager
 #: The distribution of the kit itself, which is the engine of no backend.
 CORE: Final = "chariots-core"
 
-_REQUIREMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
+_REQUIREMENT: Final = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(\[(?P<extras>[^\]]*)\])?")
 
 
 def facts_of(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,7 +43,7 @@ def facts_of(settings: Mapping[str, Any]) -> dict[str, Any]:
     return (
         facts
         | {"distribution": entry.distribution, "version": entry.version}
-        | {"engines": dict(_engines(entry.distribution))}
+        | {"engines": _engines(entry.distribution)}
         | _declared(pool.capabilities)
     )
 
@@ -56,19 +57,42 @@ def _declared(capabilities: Capabilities) -> dict[str, Any]:
     }
 
 
-def _engines(distribution: str) -> Iterator[tuple[str, str]]:
+def _engines(distribution: str) -> dict[str, str]:
     """
     The versions of what a backend's distribution asks for, extras included if installed.
     """
     if distribution == CORE:
-        yield "sqlite", sqlite3.sqlite_version
-        yield "sqlalchemy", version("sqlalchemy")
-        return
+        # It is its own engine: jobs are in a file of SQLite or in PostgreSQL.
+        names = {"sqlalchemy", "psycopg"}
+        return {"sqlite": sqlite3.sqlite_version, **_installed(names)}
+    names = set()
     for text in requires(distribution) or ():
         found = _REQUIREMENT.match(text)
-        if found is None or found[0] in {CORE, "attrs"}:
+        if found is None or found["name"] == "attrs":
             continue
-        try:
-            yield found[0], version(found[0])
-        except PackageNotFoundError:
-            continue
+        if found["name"] == CORE:
+            names |= _names_of_extras((found["extras"] or "").split(","))
+        else:
+            names.add(found["name"])
+    return _installed(names)
+
+
+def _names_of_extras(extras: Sequence[str]) -> set[str]:
+    """
+    What the core asks for where it is installed with *extras*.
+    """
+    asked = [text.partition(";") for text in requires(CORE) or ()]
+    found = [
+        _REQUIREMENT.match(name)
+        for name, _, condition in asked
+        if any(re.search(rf"extra == ['\"]{extra}['\"]", condition) for extra in extras if extra)
+    ]
+    return {match["name"] for match in found if match is not None}
+
+
+def _installed(names: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in sorted(names):
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

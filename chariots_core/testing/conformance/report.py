@@ -1,5 +1,21 @@
 """
 What a run of the kit has shown of one backend, behaviour by behaviour, as JSON.
+
+.. code-block:: text
+
+    schema                 1
+    suites                 one for each test class
+        suite              its name in pytest
+        level              "basic" or "full"
+        backend            name, distribution, version, core, python, engines,
+                           capabilities, isolation, unproved
+        summary            how many behaviours have come to each status
+        seconds
+        behaviours         1 to 71
+            number, title, seconds
+            status         "passed", "failed", "not declared" or "not run"
+            reasons        why one of its tests, or all of it, did not pass
+            tests          test, status, reason, seconds of each
 """
 
 from __future__ import annotations
