@@ -6,6 +6,8 @@
 #   make test-fast  the tests that take no time and kill nothing
 #   make test-rq2   the tests of chariots-rq on the older RQ that it supports
 #   make check      format, lint, types, dependencies, documentation, tests
+#   make conformance  what every worker backend shows of the conformance kit, as a table
+#                   (LEVEL=basic: the main behaviours only)
 #   make bench      speed beside raw engines and hand-written servers
 #   make docs       the documentation, in docs/_build/html
 #   make format     rewrite the code in the house form
@@ -16,6 +18,7 @@ BACKEND ?= local
 # How many tests run side by side, and what else pytest is told.
 JOBS ?= 2
 PYTEST_ARGS ?=
+LEVEL ?= full
 BENCH_ARGS ?=
 
 VENV := .venv
@@ -33,7 +36,7 @@ RQ2 := $(VENV)/rq2
 RQ2_VERSION := 2.12.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-rq2 check bench docs format lint types clean
+.PHONY: help demo test test-fast test-rq2 conformance check bench docs format lint types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -97,6 +100,28 @@ $(RQ2)/rq: $(DEV)
 
 test-rq2: $(RQ2)/rq
 	@PYTHONPATH=$(RQ2) $(PY) -m pytest -q -n $(JOBS) $(PYTEST_ARGS) plugins/chariots_rq
+
+# The runs of the kit: a report for each, of the same name. Nothing runs beside them: the kit
+# measures time and load.
+REPORTS := build/conformance
+RUNS := local-sqlite local-postgresql rq rq-2.12 dramatiq-redis dramatiq-rabbitmq
+SUITE_local-sqlite := tests/conformance/test_local.py::TestLocalOnSQLite
+SUITE_local-postgresql := tests/conformance/test_local.py::TestLocalOnPostgreSQL
+SUITE_rq := plugins/chariots_rq/tests/test_conformance.py::TestRQ
+SUITE_rq-2.12 := $(SUITE_rq)
+SUITE_dramatiq-redis := plugins/chariots_dramatiq/tests/test_conformance.py::TestDramatiqOnRedis
+SUITE_dramatiq-rabbitmq := plugins/chariots_dramatiq/tests/test_conformance.py::TestDramatiqOnRabbitMQ
+LAID_rq-2.12 := $(RQ2):
+RUN_KIT = echo "=== $(1)"; CHARIOTS_TEST_WHOLE_KIT=1 PYTHONPATH="$(LAID_$(1))$$PYTHONPATH" \
+	$(PY) -m pytest -q --conformance-level $(LEVEL) --conformance-report $(REPORTS)/$(1).json \
+	$(PYTEST_ARGS) $(SUITE_$(1)) || status=$$?;
+
+conformance: $(DEV) $(RQ2)/rq
+	@rm -rf $(REPORTS); status=0; \
+	$(foreach run,$(RUNS),$(call RUN_KIT,$(run))) \
+	$(PY) -m chariots_core.testing.conformance.table --into docs/reference/conformance.md \
+		$(foreach run,$(RUNS),$(REPORTS)/$(run).json) || status=$$?; \
+	exit $$status
 
 lint: $(DEV)
 	@$(PY) -m ruff format --check --quiet .

@@ -19,6 +19,9 @@ from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, Sk
 from sybil.parsers.rest import DocTestParser
 from sybil.parsers.rest import SkipParser as RestSkipParser
 
+#: What the kit of worker backends adds to pytest.
+pytest_plugins = ["chariots_core.testing.conformance.plugin"]
+
 OPTIONS = ELLIPSIS | NORMALIZE_WHITESPACE
 
 #: The most characters of a parameter that names a test.

@@ -10,16 +10,27 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import attrs
 import pytest
 
-from chariots_core.errors import NotJSONError
-from chariots_core.jobs import Guard, JobRecord, JobStatus, JobStore, NewEvent
+from chariots_core.errors import JobNotFound, NotJSONError
+from chariots_core.jobs import (
+    Created,
+    Guard,
+    IdempotencyKey,
+    JobRecord,
+    JobStatus,
+    JobStore,
+    NewEvent,
+    NewJob,
+)
 from chariots_core.op_store import Manifest
 from chariots_core.testing.conformance import WorkerPoolConformance
 from chariots_core.testing.conformance.apps import KitApp
@@ -28,8 +39,37 @@ from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.remote import Remote
 from chariots_core.testing.conformance.remote import main as serve_test
 from chariots_core.testing.conformance.store_proxy import StoreProxy
+from chariots_core.workers import SubmitRequest, WorkerSession
 from chariots_core.workers.contracts import JobInput, JobOutput
 from chariots_core.workers.handle import WorkerProcess
+
+
+class InMemory(StoreProxy):
+    """
+    A reader knows the jobs that its own process has recorded, as from a dict.
+    """
+
+    def __init__(self, inside: JobStore) -> None:
+        super().__init__(inside)
+        self._mine: set[str] = set()
+
+    def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
+        self._mine.add(job.id)
+        return super().create(job, idempotency=idempotency)
+
+    def get(self, job_id: str) -> JobRecord:
+        if job_id not in self._mine:
+            raise JobNotFound(f"no job {job_id!r}", job_id=job_id)
+        return super().get(job_id)
+
+
+class WithoutOptions(StoreProxy):
+    """
+    Priorities and delays are accepted, and forgotten.
+    """
+
+    def create(self, job: NewJob, *, idempotency: IdempotencyKey | None = None) -> Created:
+        return super().create(attrs.evolve(job, priority=0, delay=0.0), idempotency=idempotency)
 
 
 class WithoutFencing(StoreProxy):
@@ -104,6 +144,8 @@ class DoneBeforeResult(StoreProxy):
 
 
 STORES: Mapping[str, type[StoreProxy]] = {
+    "in memory": InMemory,
+    "without options": WithoutOptions,
     "without fencing": WithoutFencing,
     "without leases": WithoutLeases,
     "without counting": WithoutCounting,
@@ -123,8 +165,23 @@ class BrokenApp(KitApp):
         broken = STORES.get(self.fault)
         if broken is not None:
             self._break_store(broken)
-        if self.fault == "ready at once":
-            self._break_spawn()
+        match self.fault:
+            case "ready at once":
+                self._break_spawn()
+            case "popped before the claim" | "kept until the end":
+                self._use_files(Path(config.op_store).with_name("queue"))
+            case "connected before the fork":
+                self._held = _connection()
+            case "unchecked options":
+                self._check_nothing()
+
+    def fetch_job(self, job_id: str) -> JobRecord:
+        try:
+            return super().fetch_job(job_id)
+        except JobNotFound:
+            if self.fault != "none for unknown":
+                raise
+            return None  # type: ignore[return-value]
 
     def execute_job(self, job: JobInput) -> JobOutput:
         if self.fault == "orphans":
@@ -150,6 +207,32 @@ class BrokenApp(KitApp):
 
         pool.create_job_store = create_job_store  # type: ignore[method-assign]
 
+    def _use_files(self, folder: Path) -> None:
+        """
+        A queue of files, none of which is sent again; with the fault a message is gone before
+        its job is claimed.
+        """
+        folder.mkdir(exist_ok=True)
+        early = self.fault == "popped before the claim"
+
+        def submit(request: SubmitRequest) -> None:
+            (folder / request.message_id).touch()
+
+        def run_worker(session: WorkerSession) -> None:
+            while session.keep_running():
+                for message in sorted(folder.iterdir()):
+                    if early:
+                        message.unlink(missing_ok=True)
+                    session.run(message.name.rpartition("-")[0])
+                    message.unlink(missing_ok=True)
+                session.wait(0.05)
+
+        self.workers.submit = submit  # type: ignore[method-assign]
+        self.workers.run_worker = run_worker  # type: ignore[method-assign]
+
+    def _check_nothing(self) -> None:
+        self.workers.check_supported = lambda job: None  # type: ignore[method-assign]
+
     def _break_spawn(self) -> None:
         pool, spawn = self.workers, self.workers.spawn_worker
 
@@ -162,6 +245,15 @@ class BrokenApp(KitApp):
             return worker
 
         pool.spawn_worker = spawn_worker  # type: ignore[method-assign]
+
+
+def _connection() -> tuple[socket.socket, socket.socket]:
+    """
+    A connection to a server of this machine, with the server's end.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client = socket.create_connection(server.getsockname())
+        return client, server.accept()[0]
 
 
 class BrokenDeployment(Deployment):

@@ -13,6 +13,20 @@ What every worker backend must show, as tests: subclass, give fixtures, run pyte
 The extra ``chariots-core[kit]`` brings what it needs: pytest, psutil. Workers and
 servers that the tests start do without. Tests are named by the number of the behaviour
 that they show; what a backend does not declare is skipped, and says so.
+
+A plugin of pytest, which is asked for by name, adds two options:
+
+.. code-block:: shell
+
+    pytest -p chariots_core.testing.conformance.plugin --conformance-report build/mine.json
+
+``--conformance-report FILE`` writes, for each test class, what is known of the backend, and
+for each of the 71 behaviours whether it has passed, failed, was not declared or was not run,
+with the reasons, the tests and their durations.
+
+``--conformance-level basic`` runs the main behaviours, one kill -9 among them, in some seconds
+for each backend: for the author who has just changed a line. ``full``, the default, adds the
+restarts of brokers and stores, crashes in each window of a job's life, and the soak: for CI.
 """
 
 from __future__ import annotations
@@ -28,12 +42,16 @@ __all__ = ["WorkerPoolConformance"]
 #: Modules whose assertions pytest shall explain.
 _TESTS = (
     "broker",
+    "cancelling",
     "capabilities",
     "crash",
+    "creation",
+    "discovery",
     "execution",
     "harness",
     "options",
     "recovery",
+    "refusals",
     "shutdown",
     "soak",
     "submit_lookup",

@@ -114,7 +114,7 @@ def settings(config: KitConfig) -> AppSettings:
     """
     What the configured app's operator set.
     """
-    return AppSettings(tick_interval=config.lease / 3)
+    return AppSettings(tick_interval=config.lease / 3, **config.limits)
 
 
 def build_app(config: KitConfig) -> KitApp:

@@ -19,7 +19,7 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs import JobStatus, Reason
 from chariots_core.testing.conformance.bounds import Bounds
-from chariots_core.testing.conformance.fixtures import KitFixtures, tell
+from chariots_core.testing.conformance.fixtures import KitFixtures, not_declared, tell
 from chariots_core.testing.conformance.harness import Deployment
 
 #: A lease that outlives a restart of the broker, which may keep the jobs as well.
@@ -88,7 +88,7 @@ class Broker(KitFixtures):
         A deployment whose leases outlast what happens to the broker.
         """
         if broker is None:
-            pytest.skip("not declared: a broker that a test may stop")
+            not_declared("a broker that a test may stop")
         deployment = deployment_type(
             worker_pool=settings,
             folder=tmp_path_factory.mktemp("kit"),
@@ -172,7 +172,7 @@ class Broker(KitFixtures):
         27: what is no message neither stops a worker nor keeps it busy; the next job runs.
         """
         if inject is None:
-            pytest.skip("not declared: a queue that a test can put anything into")
+            not_declared("a queue that a test can put anything into")
         for rubbish in GARBAGE:
             inject(deployment, rubbish)
         started = deployment.worker()

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from chariots_core.testing.conformance.fixtures import KitFixtures, needs
+from chariots_core.testing.conformance.behaviours import basic
+from chariots_core.testing.conformance.fixtures import KitFixtures, needs, not_declared
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
 
@@ -38,6 +39,7 @@ class Declared(KitFixtures):
 
         assert pool.capabilities == deployment.app.plugins.use_backend(pool.name).capabilities
 
+    @basic
     def test_61_a_spawned_worker_is_ready_when_it_says_so(self, deployment: Deployment) -> None:
         """
         61: after `wait_ready` a spawned worker is on the list, and takes a job promptly.
@@ -88,6 +90,7 @@ class Declared(KitFixtures):
 
         assert MUCH_OUTPUT == deployment.done(record.id)
 
+    @basic
     def test_63_fresh_jobs_share_nothing(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -137,7 +140,7 @@ class Declared(KitFixtures):
         self, deployment: Deployment, worker: Callable[..., Workers], isolation: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         if isolation not in deployment.pool.capabilities.isolation:
-            pytest.skip(f"not declared: isolation {isolation}")
+            not_declared(f"isolation {isolation}")
         worker(isolation=isolation, imports=GENERATORS)
         first = deployment.done(deployment.submit("probe", "first").id)
         second = deployment.done(deployment.submit("probe", "second").id)

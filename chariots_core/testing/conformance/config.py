@@ -43,6 +43,7 @@ class KitConfig:
         lease: seconds for which a running job is believed alive without news.
         without: pipelines that this process does not know: an older deployment.
         imports: modules that this process imports before its app, where they are installed.
+        limits: settings of the app about sizes, in bytes, by their names.
         trap: where this process is to be killed or stopped.
         extra: for the reader of a module other than the kit's own.
     """
@@ -53,6 +54,7 @@ class KitConfig:
     lease: float = 1.0
     without: tuple[str, ...] = ()
     imports: tuple[str, ...] = ()
+    limits: Mapping[str, Any] = attrs.field(factory=dict)
     trap: Trap | None = None
     extra: Mapping[str, Any] = attrs.field(factory=dict)
 

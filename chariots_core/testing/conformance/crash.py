@@ -8,10 +8,9 @@ import os
 import signal
 from collections.abc import Callable
 
-import pytest
-
 from chariots_core.jobs import JobStatus, Reason
-from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.behaviours import basic
+from chariots_core.testing.conformance.fixtures import KitFixtures, not_declared
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
 from chariots_core.workers import RunOutcome
@@ -22,6 +21,7 @@ class Crash(KitFixtures):
     Deaths of workers.
     """
 
+    @basic
     def test_30_the_executing_process_is_killed(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -68,6 +68,7 @@ class Crash(KitFixtures):
         deployment.until(lambda: not alive(pid), "no orphan", deployment.bounds.crash_detection)
         deployment.lost(record.id)
 
+    @basic
     def test_32_the_whole_worker_is_killed(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -253,7 +254,7 @@ class Crash(KitFixtures):
         37: an op that lets no other Python code run for three leases is done, once.
         """
         if "warm" not in deployment.pool.capabilities.isolation:
-            pytest.skip("not declared: isolation warm")
+            not_declared("isolation warm")
         worker()
         seconds = 3 * deployment.bounds.lease
         record = deployment.submit("gilhog", deployment.task(seconds=seconds), max_attempts=2)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from chariots_core.jobs import JobStatus, NewJob, Reason
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers
@@ -30,6 +31,7 @@ class Execution(KitFixtures):
     Executions, and their errors.
     """
 
+    @basic
     def test_21_a_raising_op_fails_its_job(self, serving: Deployment) -> None:
         """
         21: an exception fails the job with its type, message, node and traceback.
@@ -42,6 +44,7 @@ class Execution(KitFixtures):
         assert "_deeper" in (record.error.traceback or "")
         assert 1 == record.attempt
 
+    @basic
     def test_21_the_text_of_an_error_is_bounded(self, serving: Deployment) -> None:
         """
         21: neither a message nor a traceback of a megabyte gets into the record.
@@ -52,6 +55,7 @@ class Execution(KitFixtures):
         assert len(record.error.message) < TEXT_BOUND
         assert len(record.error.traceback or "") < TEXT_BOUND
 
+    @basic
     @pytest.mark.parametrize("text", AWKWARD, ids=range(len(AWKWARD)))
     def test_21_an_error_may_say_anything(self, serving: Deployment, text: str) -> None:
         """
@@ -67,6 +71,7 @@ class Execution(KitFixtures):
         assert "right" in record.error.message
         serving.serves()
 
+    @basic
     def test_21_an_error_without_a_text_fails_its_job(self, serving: Deployment) -> None:
         """
         21: an exception that raises when asked what it is fails its job like any other.
@@ -87,6 +92,7 @@ class Execution(KitFixtures):
 
         assert failed.worker == deployment.serves().worker
 
+    @basic
     @pytest.mark.parametrize("way", WAYS_OUT)
     def test_22_leaving_the_process_fails_the_job(self, serving: Deployment, way: str) -> None:
         """
@@ -103,6 +109,7 @@ class Execution(KitFixtures):
         serving.serves()
         assert before == sorted(worker.id for worker in serving.store.workers())
 
+    @basic
     @pytest.mark.parametrize("kind", NOT_JSON)
     def test_23_a_result_that_is_not_json_fails_the_job(
         self, serving: Deployment, kind: str
@@ -170,6 +177,7 @@ class Execution(KitFixtures):
         assert not canary.exists()
         serving.serves()
 
+    @basic
     def test_28_a_message_is_a_job_id_or_nothing(self, serving: Deployment) -> None:
         """
         28: what a queue delivers is looked up as an id: never imported, never unpickled.
@@ -189,6 +197,7 @@ class Execution(KitFixtures):
         assert outcomes <= {None, RunOutcome.SKIPPED_DUPLICATE}
         assert not canary.exists()
 
+    @basic
     def test_29_every_job_is_executed_once(self, serving: Deployment) -> None:
         """
         29: two workers execute each of many jobs exactly once.
@@ -202,6 +211,7 @@ class Execution(KitFixtures):
         assert list(range(40)) == sorted(e.note for e in serving.ledger("many").finishes())
         assert workers <= {worker.id for worker in serving.store.workers()}
 
+    @basic
     def test_29_workers_work_at_the_same_time(self, serving: Deployment) -> None:
         """
         29: two jobs are under way together, in two processes, before either ends.

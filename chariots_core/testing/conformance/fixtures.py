@@ -5,14 +5,16 @@ The fixtures of the kit: what a subclass gives, and what its tests get.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar, NoReturn
 
 import pytest
 
 from chariots_core.testing.conformance.bounds import Bounds
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.launch import MODULE
+from chariots_core.testing.conformance.plugin import REPORTER
 from chariots_core.testing.conformance.processes import Workers
+from chariots_core.testing.conformance.report import NOT_DECLARED
 
 
 class KitFixtures:
@@ -22,6 +24,9 @@ class KitFixtures:
     All of them have the scope of the class: tests are kept apart by the names of
     their apps, not by their stores.
     """
+
+    #: by which the kit's plugin of pytest knows its tests
+    is_conformance_suite: ClassVar[bool] = True
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -75,6 +80,13 @@ class KitFixtures:
         return MODULE
 
     # ---------------------------------------------------------------------
+
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def _described(cls, request: pytest.FixtureRequest, settings: Mapping[str, Any]) -> None:
+        reporter = request.config.pluginmanager.get_plugin(REPORTER)
+        if reporter is not None:
+            reporter.describe(request.node.nodeid, settings)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -147,7 +159,14 @@ def needs(deployment: Deployment, capability: str) -> None:
     Skip the test, by name, if the backend does not declare *capability*.
     """
     if not getattr(deployment.pool.capabilities, capability):
-        pytest.skip(f"not declared: {capability}")
+        not_declared(capability)
+
+
+def not_declared(what: str) -> NoReturn:
+    """
+    End the test as not declared: a report repeats *what* the backend, or its author, lacks.
+    """
+    pytest.skip(f"{NOT_DECLARED}{what}")
 
 
 def tell(deployment: Deployment) -> None:

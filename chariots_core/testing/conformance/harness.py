@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chariots_core.errors import ChariotsError, JobNotFound
-from chariots_core.jobs import JobEvent, JobRecord, JobStatus, Reason
+from chariots_core.jobs import JobEvent, JobQuery, JobRecord, JobStatus, Reason
 from chariots_core.testing.conformance.bounds import Bounds
 from chariots_core.testing.conformance.launch import MODULE, Launcher
 from chariots_core.testing.conformance.ledger import Gate, Ledger
@@ -75,6 +75,12 @@ class Deployment(Launcher):
         Read a job's record and change nothing.
         """
         return self.store.get(job_id)
+
+    def jobs(self) -> list[str]:
+        """
+        The ids of the newest jobs that the store has of this app, whoever submitted them.
+        """
+        return [record.id for record in self.store.list_jobs(JobQuery())]
 
     def events(self, job_id: str) -> Sequence[JobEvent]:
         """

@@ -11,6 +11,7 @@ import pytest
 
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs import JobStatus, Reason
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures, needs
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
@@ -24,6 +25,7 @@ class Options(KitFixtures):
     Options of jobs.
     """
 
+    @basic
     @pytest.mark.parametrize("pipeline", ["sleep", "gilhog"])
     def test_53_a_job_over_its_time_is_ended(
         self, deployment: Deployment, worker: Callable[..., Workers], pipeline: str
@@ -80,6 +82,7 @@ class Options(KitFixtures):
         assert failed.error is not None
         assert (3, "the kit refuses 'soup'") == (failed.attempt, failed.error.message)
 
+    @basic
     def test_54_what_cannot_get_better_is_not_retried(self, serving: Deployment) -> None:
         """
         54: a result that JSON cannot carry fails the job at once, whatever attempts are left.
@@ -109,6 +112,7 @@ class Options(KitFixtures):
         waited = (done.started_at - done.created_at).total_seconds()
         assert 1.5 <= waited <= 1.5 + TOLERANCE * deployment.bounds.scale
 
+    @basic
     def test_56_higher_priorities_start_first(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -174,6 +178,7 @@ class Options(KitFixtures):
         assert JobStatus.queued is deployment.fetch(waiting.id).status
         deployment.gate().open()
 
+    @basic
     def test_57_a_job_that_nobody_starts_in_time_fails(self, deployment: Deployment) -> None:
         """
         57: without a worker, a job fails when its time in the queue is over.

@@ -15,7 +15,8 @@ import pytest
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs import JobStatus, Reason
 from chariots_core.testing.conformance import skewed_clock
-from chariots_core.testing.conformance.fixtures import KitFixtures
+from chariots_core.testing.conformance.behaviours import basic
+from chariots_core.testing.conformance.fixtures import KitFixtures, not_declared
 from chariots_core.testing.conformance.harness import Deployment, times
 from chariots_core.testing.conformance.processes import Process, Workers, wait_until
 
@@ -40,7 +41,7 @@ class Recovery(KitFixtures):
         42: while the store is away the web says 503 and when to ask again; nothing is lost.
         """
         if store_server is None:
-            pytest.skip("not declared: a job store whose server a test may stop")
+            not_declared("a job store whose server a test may stop")
         web = deployment.web()
         started = worker().wait_ready()
         finished, waiting = deployment.serves(), deployment.submit("echo", "later", delay=4.0)
@@ -187,6 +188,7 @@ class Recovery(KitFixtures):
         self._unseen(deployment, record.id, JobStatus.failed)
         assert Reason.WORKER_LOST == deployment.peek(record.id).reason
 
+    @basic
     def test_70_apps_that_share_a_store_never_meet(
         self, deployment: Deployment, deploy: Callable[[], Deployment]
     ) -> None:

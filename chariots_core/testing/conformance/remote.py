@@ -12,8 +12,10 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable, Mapping
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any
 
 import attrs
@@ -21,6 +23,8 @@ import attrs
 from chariots_core.jobs import NewJob, new_job_id
 from chariots_core.testing.conformance.config import KitConfig
 from chariots_core.testing.conformance.processes import Process
+from chariots_core.testing.conformance.self_watch import Watch, holdings
+from chariots_core.workers.plugins import PluginManager
 
 if TYPE_CHECKING:
     from chariots_core.jobs import JobRecord
@@ -103,6 +107,7 @@ class Desk:
     """
 
     app: KitApp
+    watch: Watch = attrs.field(factory=Watch)
 
     def ping(self) -> str:
         self.app.job_store.ping()
@@ -135,6 +140,48 @@ class Desk:
         handle.wait_ready()
         return handle.pid
 
+    def loaded(self, names: Sequence[str]) -> list[str]:
+        """
+        Which of some modules this process has imported.
+        """
+        return [name for name in names if name in sys.modules]
+
+    def making(self) -> dict[str, Any]:
+        """
+        What this process opened as its app was made, and what it holds since then.
+        """
+        return {"events": self.watch.events, **holdings()}
+
+    def facts(self) -> dict[str, Any]:
+        """
+        What the backend says of itself.
+        """
+        info = PluginManager().use_backend(self.app.config.worker_pool["backend"])
+        return attrs.asdict(info, value_serializer=_plain)
+
+    def reopen(self, times: int) -> list[dict[str, int]]:
+        """
+        Use the app and close it twice, so often; what was held after each time.
+        """
+        held = []
+        for number in range(times):
+            self.submit("echo", number)
+            self.app.close()
+            self.app.close()
+            held.append(holdings())
+        return held
+
+    def submit_in_children(self, children: int, jobs: int) -> list[list[str]]:
+        """
+        Fork children that all submit and look up at once; the ids of each one's jobs.
+        """
+        forked = [_fork(partial(self._submit_some, number, jobs)) for number in range(children)]
+        return [_collect(pid, reader) for pid, reader in forked]
+
+    def _submit_some(self, number: int, jobs: int) -> list[str]:
+        ids = [str(self.submit("echo", [number, job])["id"]) for job in range(jobs)]
+        return [str(self.fetch(job_id)["id"]) for job_id in ids]
+
 
 def serve(desk: Desk, requests: IO[str], answer: Callable[[Mapping[str, Any]], None]) -> None:
     """
@@ -148,9 +195,38 @@ def serve(desk: Desk, requests: IO[str], answer: Callable[[Mapping[str, Any]], N
             answer({"error": type(error).__name__, "message": str(error)})
 
 
+def _fork(call: Callable[[], list[str]]) -> tuple[int, int]:
+    """
+    Start a child that writes what *call* returns; its id, and where it is to be read.
+    """
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid:
+        os.close(writer)
+        return pid, reader
+    try:
+        os.write(writer, json.dumps(call()).encode())
+    except BaseException:  # noqa: BLE001 - nothing of this process may go on in the child
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+def _collect(pid: int, reader: int) -> list[str]:
+    with os.fdopen(reader, "rb") as stream:
+        text = stream.read()
+    _, status = os.waitpid(pid, 0)
+    if status:
+        raise ChildProcessError(f"child {pid} ended with status {status}; see the log")
+    found: list[str] = json.loads(text)
+    return found
+
+
 def _plain(_: type, __: Any, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, frozenset):
+        return sorted(value)
     return getattr(value, "value", value)
 
 
@@ -170,7 +246,10 @@ def main(build: Callable[[KitConfig], KitApp] | None = None) -> None:
         answers.write(json.dumps(value) + "\n")
         answers.flush()
 
-    serve(Desk((build or build_app)(KitConfig.from_environment())), sys.stdin, answer)
+    config = KitConfig.from_environment()
+    with Watch() as watch:
+        app = (build or build_app)(config)
+    serve(Desk(app, watch), sys.stdin, answer)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 
 from chariots_core.jobs import JobStatus, Reason
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers, alive
@@ -43,6 +44,7 @@ class Shutdown(KitFixtures):
         assert JobStatus.done is deployment.peek(busy.id).status
         assert (JobStatus.queued, 0) == _state(deployment, next_job.id)
 
+    @basic
     def test_46_an_idle_worker_stops_at_once(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:

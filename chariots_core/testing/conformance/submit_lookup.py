@@ -14,6 +14,7 @@ import pytest
 
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs import JobRecord, JobStatus, new_job_id
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment, times
 from chariots_core.testing.conformance.processes import Workers
@@ -62,6 +63,7 @@ class SubmitLookup(KitFixtures):
     Submission and look-up.
     """
 
+    @basic
     def test_09_an_accepted_job_is_visible_before_any_worker_exists(
         self, deployment: Deployment
     ) -> None:
@@ -78,6 +80,7 @@ class SubmitLookup(KitFixtures):
         assert JobStatus.deferred is deferred.status
         assert "deferred" == elsewhere.call("fetch", job_id=deferred.id)["status"]
 
+    @basic
     def test_10_a_job_waits_for_the_first_worker(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -93,6 +96,7 @@ class SubmitLookup(KitFixtures):
         assert "patience" == deployment.done(record.id)
         assert 1 == deployment.fetch(record.id).attempt
 
+    @basic
     @pytest.mark.parametrize("job_id", NO_IDS, ids=range(len(NO_IDS)))
     def test_11_an_unknown_id_is_not_found(self, serving: Deployment, job_id: str) -> None:
         """
@@ -103,6 +107,7 @@ class SubmitLookup(KitFixtures):
         with pytest.raises(JobNotFound):
             serving.fetch(job_id)
 
+    @basic
     def test_11_no_part_of_a_real_id_finds_its_job(self, serving: Deployment) -> None:
         """
         11: an id is matched whole: neither its parts nor what surrounds it count.
@@ -113,6 +118,7 @@ class SubmitLookup(KitFixtures):
             with pytest.raises(JobNotFound):
                 serving.fetch(near)
 
+    @basic
     def test_12_another_process_reads_the_identical_record(self, serving: Deployment) -> None:
         """
         12: a process that never submitted anything reads the same record.
@@ -141,6 +147,7 @@ class SubmitLookup(KitFixtures):
             for elsewhere in both:
                 elsewhere.close()
 
+    @basic
     def test_13_looking_up_changes_nothing(self, serving: Deployment) -> None:
         """
         13: look-up of a finished job may be repeated, and leaves no trace.
@@ -151,6 +158,7 @@ class SubmitLookup(KitFixtures):
         assert [record] * 20 == [serving.fetch(record.id) for _ in range(20)]
         assert events == serving.events(record.id)
 
+    @basic
     @pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
     def test_14_a_result_round_trips_exactly(self, serving: Deployment, value: Any) -> None:
         """
@@ -162,6 +170,7 @@ class SubmitLookup(KitFixtures):
 
         assert json.dumps(value) == json.dumps(result)
 
+    @basic
     def test_14_null_is_a_result(self, serving: Deployment) -> None:
         """
         14: a run that returns None is done with null; one that is not done has no result.
@@ -175,6 +184,7 @@ class SubmitLookup(KitFixtures):
         serving.gate("null").open()
         serving.done(gated.id)
 
+    @basic
     def test_15_an_input_is_not_changed(self, serving: Deployment) -> None:
         """
         15: an op that changes its input in place changes neither the record nor another job.
@@ -188,6 +198,7 @@ class SubmitLookup(KitFixtures):
         assert ["original"] == serving.fetch(first.id).input
         assert ["original"] == value
 
+    @basic
     def test_16_one_id_submitted_twice_at_once_runs_once(self, serving: Deployment) -> None:
         """
         16: two processes that submit the same id at the same time make one job, run once.
@@ -211,6 +222,7 @@ class SubmitLookup(KitFixtures):
         notes = [entry.note for entry in serving.ledger("twice").starts()]
         assert list(range(10)) == sorted(notes)
 
+    @basic
     def test_18_times_and_statuses_move_one_way(self, serving: Deployment) -> None:
         """
         18: a poller of 5 ms sees legal moves only, and times in their order.
@@ -242,6 +254,7 @@ class SubmitLookup(KitFixtures):
             sightings.append(Sighting([record, *_watch(_shared, record.id, pause=0.0)]))
         return [Sighting([*s.seen, _shared.fetch(s.seen[0].id)]) for s in sightings]
 
+    @basic
     def test_19_a_quick_job_never_reads_as_queued_after_done(
         self, sightings: Sequence[Sighting]
     ) -> None:
@@ -253,6 +266,7 @@ class SubmitLookup(KitFixtures):
         assert [] == illegal
         assert {JobStatus.done} == {s.seen[-1].status for s in sightings}
 
+    @basic
     def test_20_done_comes_with_its_result(self, sightings: Sequence[Sighting]) -> None:
         """
         20: whoever reads done reads the result in the same record, 500 times.

@@ -5,11 +5,15 @@ All behaviours together.
 from __future__ import annotations
 
 from chariots_core.testing.conformance.broker import Broker
+from chariots_core.testing.conformance.cancelling import Cancelling
 from chariots_core.testing.conformance.capabilities import Declared
 from chariots_core.testing.conformance.crash import Crash
+from chariots_core.testing.conformance.creation import Creation
+from chariots_core.testing.conformance.discovery import Discovery
 from chariots_core.testing.conformance.execution import Execution
 from chariots_core.testing.conformance.options import Options
 from chariots_core.testing.conformance.recovery import Recovery
+from chariots_core.testing.conformance.refusals import Refusals
 from chariots_core.testing.conformance.shutdown import Shutdown
 from chariots_core.testing.conformance.soak import Soak
 from chariots_core.testing.conformance.submit_lookup import SubmitLookup
@@ -18,13 +22,17 @@ from chariots_core.testing.conformance.web_processes import WebProcesses
 
 
 class WorkerPoolConformance(
+    Discovery,
+    Creation,
     SubmitLookup,
     Execution,
+    Refusals,
     Crash,
     Broker,
     Recovery,
     Shutdown,
     Declared,
+    Cancelling,
     Options,
     Training,
     WebProcesses,

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable
 
 from chariots_core.jobs import JobStatus
+from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment
 from chariots_core.testing.conformance.processes import Workers
@@ -21,6 +22,7 @@ class Training(KitFixtures):
     Trainings.
     """
 
+    @basic
     def test_68_a_training_that_succeeds_is_published_once(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:

@@ -15,11 +15,12 @@ from chariots_core.testing.conformance.harness import Deployment
 from chariots_rq import RQWorkerPool
 from tests.conftest import missing_service
 from tests.redis_servers import RedisBroker, RedisProcess, redis_program
+from tests.support import trim_kit
 
 pytestmark = pytest.mark.crash
 
 #: What a job store beside the queue could break: the rest of the kit says nothing of it.
-ON_SQLITE = ("test_09_", "test_17_", "test_21_a_", "test_34_", "test_38_", "test_39_", "test_40_",
+ON_SQLITE = ("test_06_", "test_07_", "test_09_", "test_17_", "test_21_a_", "test_34_", "test_38_", "test_39_", "test_40_",
              "test_41_", "test_46_", "test_47_", "test_49_")  # fmt: skip
 
 
@@ -118,6 +119,4 @@ class TestRQWithJobsInSQLite(OnRedis):
         }
 
 
-for _name in dir(TestRQWithJobsInSQLite):
-    if _name.startswith("test_") and not _name.startswith(ON_SQLITE):
-        setattr(TestRQWithJobsInSQLite, _name, None)
+trim_kit(TestRQWithJobsInSQLite, *ON_SQLITE)
