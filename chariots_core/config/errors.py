@@ -18,7 +18,8 @@ def options_named(section: str) -> Iterator[None]:
     try:
         yield
     except BackendMisconfigured as error:
-        where = f"{section}.worker_pool_kwargs"
+        # Only an error that names options is about them; others are about the name.
+        where = f"{section}.worker_pool_kwargs" if error.problems else section
         raise BackendMisconfigured(
             f"{where}: {error.message}",
             backend=error.backend,

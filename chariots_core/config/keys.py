@@ -129,24 +129,26 @@ def unknown_key(name: object, known: Collection[str], section: str = "") -> str:
 
 def _problem(field: attrs.Attribute[Any], value: object) -> str | None:
     facts = field.metadata
+    if value is field.default:
+        return None
     if facts["instance"] is not None and isinstance(value, facts["instance"]):
         return None
     # msgspec stops at the first thing it does not like, so it is given one key at a time.
     try:
         msgspec.convert(value, facts["shape"])
     except msgspec.ValidationError:
-        return f"must be {facts['expects']}, and is {_kind(value)}"
+        return f"must be {facts['expects']}, and {_misfit(facts['shape'], value)}"
     check: Check | None = facts["check"]
     return None if check is None or value is None else check(value)
 
 
-def _kind(value: object) -> str:
+def _misfit(shape: Any, value: object) -> str:
     """
-    What a value is, without the value.
+    How a value differs from a shape, without the value.
     """
     if isinstance(value, Mapping):
-        return "a table of something else"
-    return "empty" if value is None else f"of type {type(value).__name__}"
+        return "has a key that is not text" if shape is TABLE else "is a table"
+    return "is empty" if value is None else f"is of type {type(value).__name__}"
 
 
 def _clashes(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import attrs
 
+from chariots_core.app.checks import checked_name
 from chariots_core.app.stores import DEFAULT_URL
 from chariots_core.config.keys import TABLE, Section, key
 from chariots_core.config.names import (
@@ -21,6 +22,7 @@ from chariots_core.config.names import (
     make_saver,
     saver_problems,
 )
+from chariots_core.errors import ConfigurationError
 from chariots_core.op_store.savers import BaseSaver
 from chariots_core.op_store_http.address import is_server_address
 from chariots_core.pipelines import BaseRunner
@@ -59,7 +61,15 @@ def _check_database(url: str) -> str | None:
     return None if is_address(url) else f"must be {_DATABASE} that processes can share"
 
 
-def _check_name(name: str) -> str | None:
+def _check_app_name(name: str) -> str | None:
+    try:
+        checked_name(name)
+    except ConfigurationError as error:
+        return f"cannot be used: {error.message}"
+    return None
+
+
+def _check_backend(name: str) -> str | None:
     return None if name.strip() else "must not be blank"
 
 
@@ -121,7 +131,7 @@ class PipelinesConfig(Section):
     )
     server_host: str = key(str, default="127.0.0.1", expects=_HOST, check=_check_host)
     server_port: int = key(int, default=5000, expects=_PORT, check=_check_port)
-    import_name: str = key(str, default="app", expects="text", check=_check_name)
+    import_name: str = key(str, default="app", expects="text", check=_check_app_name)
 
     def get_runner(self) -> BaseRunner:
         """
@@ -163,7 +173,7 @@ class WorkersConfig(Section):
 
     use_for_all: bool | None = key(bool | None, expects="true or false")
     worker_type: str | None = key(
-        str | None, expects="the name of an installed backend", check=_check_name
+        str | None, expects="the name of an installed backend", check=_check_backend
     )
     worker_pool_kwargs: Mapping[str, Any] = key(
         TABLE, expects="a table of the backend's options", secret=True

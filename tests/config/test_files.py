@@ -4,6 +4,7 @@ Reading configuration files: the same values from YAML and TOML, and clear refus
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import traceback
 from pathlib import Path
@@ -254,3 +255,19 @@ def test_yaml_is_an_extra(write: Write, monkeypatch: pytest.MonkeyPatch) -> None
     with pytest.raises(ConfigInvalid, match=r"pip install 'chariots-core\[yaml\]'"):
         ChariotsConfig(write("c.yaml", YAML))
     assert 8080 == ChariotsConfig(write("c.toml", TOML)).pipelines.server_port
+
+
+def test_a_configuration_loads_only_what_it_makes(write: Write) -> None:
+    """
+    Reading TOML loads no YAML, no server and no database, and a client no more than httpx.
+    """
+    write("c.toml", "[pipelines]\nserver_port = 8080\n")
+    code = (
+        "import sys; from chariots.config import ChariotsConfig\n"
+        "ChariotsConfig('c.toml').get_pipelines_client().close()\n"
+        "print(sorted({'yaml', 'flask', 'sqlalchemy', 'fsspec'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()

@@ -185,6 +185,14 @@ def test_wrong_options_of_a_backend_are_told_with_their_place(
     assert "worker_pool_kwargs" not in str(caught.value)
 
 
+def test_a_name_that_no_backend_can_have_is_told_with_its_section() -> None:
+    """
+    What is wrong with the name is not said of the options.
+    """
+    with pytest.raises(BackendMisconfigured, match=r"^pipelines_workers: worker_pool must be"):
+        WorkersConfig(worker_type="my backend").get_worker_pool()
+
+
 def test_a_part_makes_its_pool_whatever_the_environment_says(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
