@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE
@@ -14,8 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sybil import Sybil
-from sybil.parsers.myst import DocTestDirectiveParser, PythonCodeBlockParser, SkipParser
+from sybil import Example, Sybil
+from sybil.parsers.myst import (
+    CodeBlockParser,
+    DocTestDirectiveParser,
+    PythonCodeBlockParser,
+    SkipParser,
+)
 from sybil.parsers.rest import DocTestParser
 from sybil.parsers.rest import SkipParser as RestSkipParser
 
@@ -70,6 +76,15 @@ def _use_own_redis(at_the_end: list[Callable[[], None]], folder: Path) -> None:
     at_the_end += [server.kill, lambda: setattr(redis.Redis, "__init__", made)]
 
 
+def _write_file(example: Example) -> None:
+    """
+    A block that begins with a remark of its file's name is that file, for later examples.
+    """
+    text: str = example.parsed
+    if name := re.match(r"# (\S+\.\w+)\n", text):
+        Path(name[1]).write_text(text, encoding="utf-8")
+
+
 def _leave(namespace: dict[str, Any]) -> None:
     for undo in namespace["_at_the_end"]:
         undo()
@@ -81,6 +96,8 @@ markdown = Sybil(
     parsers=[
         DocTestDirectiveParser(optionflags=OPTIONS),
         PythonCodeBlockParser(doctest_optionflags=OPTIONS),
+        CodeBlockParser("toml", _write_file),
+        CodeBlockParser("yaml", _write_file),
         SkipParser(),
     ],
     patterns=["README.md", "docs/*.md", "docs/*/*.md"],

@@ -5,6 +5,7 @@ Every error that Chariots raises, in one tree.
 
     ChariotsError
     ├── ConfigurationError          what an app or operator wrote cannot work
+    │   ├── ConfigInvalid           a configuration that cannot be used (a ValueError)
     │   ├── AppLoadError            an app named by text cannot be imported
     │   ├── DuplicatePipelineError  two pipelines of one app share a name
     │   └── BackendError            a worker backend cannot be used
@@ -72,6 +73,23 @@ class ConfigurationError(ChariotsError):
     """
 
     code = "configuration-error"
+
+
+class ConfigInvalid(ConfigurationError, ValueError):
+    """
+    A configuration, from a file or made in code, that cannot be read or used.
+
+    Attributes:
+        problems: one sentence for each bad key, which begins with the key's
+            path; no value of it, but for names of runners and savers, since a
+            value may be a secret.
+    """
+
+    code = "config-invalid"
+
+    def __init__(self, message: str, *, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
 
 
 class AppLoadError(ConfigurationError):

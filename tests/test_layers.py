@@ -43,6 +43,7 @@ LAYERS = {
     "chariots_core.app": 5,
     "chariots_core.local": 6,
     "chariots_core.server": 7,
+    "chariots_core.config": 8,
     "chariots_core.testing": 8,
     "chariots_core.cli": 8,
     "chariots": 9,
@@ -89,7 +90,7 @@ HOMES = {
     "attr": ["chariots_core"],
     "attrs": ["chariots_core"],
     "werkzeug": ["chariots_core.server", "chariots_core.testing", "chariots_core.cli"],
-    "yaml": ["chariots_core.app"],
+    "yaml": ["chariots_core.config"],
     "_typeshed": ["chariots_core.server", "chariots_core.testing"],
     # The kits that plugin authors subclass are tests.
     "pytest": ["chariots_core.testing"],

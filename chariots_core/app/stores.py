@@ -6,10 +6,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Final
 
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store_http.address import is_server_address
 from chariots_core.workers.pool import absolute_url
+
+#: Where versions are kept, and the bytes beside them, unless somebody says otherwise.
+DEFAULT_URL: Final = "sqlite:///.chariots/op_store.db"
+DEFAULT_FOLDER: Final = ".chariots/ops"
 
 
 def default_op_store() -> BaseOpStoreClient:
@@ -18,7 +23,7 @@ def default_op_store() -> BaseOpStoreClient:
     address of a server or of a database, else a SQLite file in ``.chariots``.
     The bytes are with the server, or beside the database.
     """
-    url = os.environ.get("CHARIOTS_OP_STORE") or "sqlite:///.chariots/op_store.db"
+    url = os.environ.get("CHARIOTS_OP_STORE") or DEFAULT_URL
     if is_server_address(url):
         from chariots_core.op_store_http.client import OpStoreClient
 
@@ -26,5 +31,5 @@ def default_op_store() -> BaseOpStoreClient:
     from chariots_core.op_store.savers import FileSaver
     from chariots_core.op_store.sql_store import LocalOpStoreClient
 
-    folder = os.environ.get("CHARIOTS_OP_STORE_FILES") or ".chariots/ops"
+    folder = os.environ.get("CHARIOTS_OP_STORE_FILES") or DEFAULT_FOLDER
     return LocalOpStoreClient(absolute_url(url), FileSaver(Path(folder).absolute()))

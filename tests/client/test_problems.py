@@ -92,6 +92,7 @@ def test_what_a_server_reports_is_most_of_the_tree() -> None:
     assert {
         "AppLoadError",
         "ClientError",
+        "ConfigInvalid",
         "ConfigurationError",
         "DuplicatePipelineError",
         "IdempotencyKeyInvalid",

@@ -62,6 +62,10 @@ NAMES = [
     ("chariots.testing", "WorkerContext", "chariots_core.testing"),
     ("chariots.testing", "RQWorkerContext", "chariots_rq"),
     ("chariots.testing", "DramatiqWorkerContext", "chariots_dramatiq"),
+    ("chariots.config", "ChariotsConfig", "chariots_core.config"),
+    ("chariots.config", "PipelinesConfig", "chariots_core.config"),
+    ("chariots.config", "WorkersConfig", "chariots_core.config"),
+    ("chariots.config", "OpStoreConfig", "chariots_core.config"),
     ("chariots.errors", "VersionError", "chariots_core.errors"),
     ("chariots.errors", "BackendError", "chariots_core.errors"),
 ]
@@ -173,7 +177,8 @@ def test_the_forms_of_import_of_the_guide() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["chariots", "chariots.pipelines", "chariots.workers", "chariots.testing"]
+    "module",
+    ["chariots", "chariots.pipelines", "chariots.workers", "chariots.testing", "chariots.config"],
 )
 def test_importing_the_facade_loads_no_server(module: str) -> None:
     """
