@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from chariots_core.queues import Message, QueueOptions, QueuePool, Transport
-from chariots_core.workers import SubmitRequest, WorkerSession, WorkerSettings
+from chariots_core.workers import RunnerSettings, SubmitRequest, WorkerSession, WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from tests.local.app import PlainApp
 
@@ -65,7 +65,9 @@ def test_two_methods_make_a_transport(tmp_path: Path) -> None:
     transport.messages.append("no message of ours")
     job_id = app.pool.execute_pipeline_async("echo", "5")
 
-    with WorkerSession(app.pool, settings=WorkerSettings(), signals=transport.signals) as session:
+    # Other tests of the process may have left a thread, beside which nothing is forked.
+    settings = WorkerSettings(runner=RunnerSettings(isolation="thread"))
+    with WorkerSession(app.pool, settings=settings, signals=transport.signals) as session:
         app.pool.run_worker(session)
 
     assert 5 == app.pool.fetch_job(job_id).value
