@@ -141,7 +141,7 @@ def test_kit_sees_a_list_that_promises_more(project: Path, tmp_path: Path) -> No
         .replace("import BackendInfo", "import Capabilities, BackendInfo")
     )
 
-    done = run_kit(project, modules, "test_61_what_is_listed", tmp_path)
+    done = run_kit(project, modules, "test_03_what_is_listed", tmp_path)
 
     assert 1 == done.returncode, done.stdout + done.stderr
     assert "1 failed" in done.stdout

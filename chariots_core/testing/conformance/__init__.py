@@ -32,6 +32,7 @@ _TESTS = (
     "crash",
     "execution",
     "harness",
+    "making",
     "options",
     "recovery",
     "shutdown",

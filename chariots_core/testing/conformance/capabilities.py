@@ -30,14 +30,6 @@ class Declared(KitFixtures):
     Declared capabilities.
     """
 
-    def test_61_what_is_listed_is_what_the_pool_declares(self, deployment: Deployment) -> None:
-        """
-        61: whoever reads the list of backends is told what the backend's pools do.
-        """
-        pool = deployment.pool
-
-        assert pool.capabilities == deployment.app.plugins.use_backend(pool.name).capabilities
-
     def test_61_a_spawned_worker_is_ready_when_it_says_so(self, deployment: Deployment) -> None:
         """
         61: after `wait_ready` a spawned worker is on the list, and takes a job promptly.

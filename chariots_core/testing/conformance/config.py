@@ -21,8 +21,9 @@ class Trap:
     A window of the job's life in which a process is to meet its fate.
 
     Attributes:
-        at: ``"before_claim"``, ``"after_claim"``, ``"after_commit"`` or ``"before_publish"``.
-        signal: the number of the signal that the process sends to itself there.
+        at: ``"before_claim"``, ``"after_claim"``, ``"after_commit"`` or ``"before_publish"``;
+            ``"no_claim"``: the job store is out of reach there.
+        signal: the number of the signal that the process sends to itself there; 0: none.
         marker: a file that is made when it happens, so that it happens once.
     """
 

@@ -162,10 +162,10 @@ class Options(KitFixtures):
         """
         worker()
         short = deployment.submit("echo", "soon gone", result_ttl=1.0)
+        assert deployment.finished(short.id).expires_at is not None
         held = deployment.write(result_ttl=0.2)
         deployment.started()
         waiting = deployment.submit("echo", "still to come", result_ttl=0.2)
-        assert deployment.finished(short.id).expires_at is not None
 
         deployment.until(lambda: not self._is_known(deployment, short.id), "it is forgotten")
 

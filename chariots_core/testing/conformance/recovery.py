@@ -71,6 +71,23 @@ class Recovery(KitFixtures):
         deployment.serves()
         assert started.processes[0].popen.poll() is None
 
+    def test_42_a_claim_that_the_store_did_not_answer_leaves_the_message(
+        self, deployment: Deployment, worker: Callable[..., Workers]
+    ) -> None:
+        """
+        42: a job whose claim fails since the store is away is handed back: its message stays.
+        """
+        # Nobody sends it once more: only the message itself can bring the job to its end.
+        deployment.pool.resend_after = None
+        trap = deployment.trap("no_claim", 0)
+        worker(trap=trap)
+
+        record = deployment.submit("echo", "still there")
+
+        assert "still there" == deployment.done(record.id)
+        assert deployment.sprung(trap)
+        assert (1, 1) == (deployment.fetch(record.id).attempt, record.generation)
+
     def test_43_two_reapers_settle_a_lost_job_once(
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
@@ -194,6 +211,8 @@ class Recovery(KitFixtures):
         70: one app neither sees nor runs another's jobs, whatever else they share.
         """
         other = deploy()
+        # A message that strangers take is not sent once more: its job would show it.
+        deployment.pool.resend_after = None
         try:
             other.worker().wait_ready()
             mine, theirs = deployment.submit("echo", "mine"), other.submit("echo", "theirs")
@@ -207,6 +226,8 @@ class Recovery(KitFixtures):
                 other.fetch(mine.id)
             with pytest.raises(JobNotFound):
                 deployment.fetch(theirs.id)
+            deployment.worker()
+            assert "mine" == deployment.done(mine.id)
         finally:
             other.close()
 

@@ -12,6 +12,7 @@ import os
 import select
 import sys
 import time
+import traceback
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
@@ -113,6 +114,25 @@ class Desk:
         text, job_id = json.dumps(value), job_id or new_job_id()
         job = NewJob(id=job_id, pipeline=pipeline, backend=pool.name, input_json=text)
         return as_plain(pool.submit_job(job))
+
+    def submit_from_children(self, children: int) -> list[str]:
+        """
+        Fork, and submit a number from each child; the ids, in the order of the numbers.
+        """
+        job_ids = [new_job_id() for _ in range(children)]
+        pids = []
+        for number, job_id in enumerate(job_ids):
+            pids.append(os.fork())
+            if not pids[-1]:
+                # Nothing of the parent's is to be done at this end.
+                try:
+                    self.submit("echo", number, job_id)
+                    os._exit(0)
+                except BaseException:  # noqa: BLE001 - its log has the rest
+                    traceback.print_exc()
+                    os._exit(1)
+        codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+        return [job_id for job_id, code in zip(job_ids, codes, strict=True) if code == 0]
 
     def fetch(self, job_id: str) -> Any:
         return as_plain(self.app.fetch_job(job_id))

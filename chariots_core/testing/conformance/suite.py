@@ -8,6 +8,7 @@ from chariots_core.testing.conformance.broker import Broker
 from chariots_core.testing.conformance.capabilities import Declared
 from chariots_core.testing.conformance.crash import Crash
 from chariots_core.testing.conformance.execution import Execution
+from chariots_core.testing.conformance.making import Making
 from chariots_core.testing.conformance.options import Options
 from chariots_core.testing.conformance.recovery import Recovery
 from chariots_core.testing.conformance.shutdown import Shutdown
@@ -17,7 +18,17 @@ from chariots_core.testing.conformance.training import Training
 
 
 class WorkerPoolConformance(
-    SubmitLookup, Execution, Crash, Broker, Recovery, Shutdown, Declared, Options, Training, Soak
+    Making,
+    SubmitLookup,
+    Execution,
+    Crash,
+    Broker,
+    Recovery,
+    Shutdown,
+    Declared,
+    Options,
+    Training,
+    Soak,
 ):
     """
     What a worker backend must show. Subclass it as ``Test...`` and give it `settings`.
