@@ -14,7 +14,9 @@ SUITES = {
     "startup": ("benchmarks.startup",),
     "queues": ("benchmarks.queues.run", "queues"),
     "rq": ("benchmarks.queues.run", "rq"),
+    "dramatiq": ("benchmarks.queues.run", "dramatiq"),
     "redis-records": ("benchmarks.redis_records",),
+    "crashes": ("benchmarks.crashes.run",),
     "http": ("benchmarks.http.run",),
 }
 

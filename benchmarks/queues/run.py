@@ -1,5 +1,5 @@
 """
-Queues: backends of Chariots beside raw Celery prefork and raw RQ, in one run.
+Queues: backends of Chariots beside raw Celery prefork, raw RQ and raw Dramatiq, in one run.
 
 For each engine and number of workers: how fast one producer submits, how fast
 idle workers drain what waits, how long one job takes from submission to a
@@ -16,6 +16,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from benchmarks.harness import Case, Target, run_suite
+from benchmarks.queues.dramatiq_engines import (
+    ChariotsDramatiq,
+    ChariotsDramatiqRabbit,
+    ChariotsDramatiqRabbitThread,
+    ChariotsDramatiqThread,
+    RawDramatiq,
+    RawDramatiqRabbit,
+)
 from benchmarks.queues.engines import (
     CeleryPrefork,
     ChariotsRQ,
@@ -107,6 +115,18 @@ MATRICES: Final[Mapping[str, Sequence[tuple[type[Engine], int]]]] = {
         (RQSimple, 2),
         (RQFork, 1),
     ],
+    "dramatiq": [
+        (engine, n)
+        for engine in (
+            ChariotsDramatiq,
+            ChariotsDramatiqThread,
+            RawDramatiq,
+            ChariotsDramatiqRabbit,
+            ChariotsDramatiqRabbitThread,
+            RawDramatiqRabbit,
+        )
+        for n in (1, 2)
+    ],
 }
 
 _RATES: Final = functools.partial(Target, figure="drain jobs/s", at_least=True)
@@ -148,6 +168,26 @@ TARGETS: Final[Mapping[str, Sequence[Target]]] = {
             for figure in ("round trip p50 ms", "p95 ms")
         ),
         _TRIPS(figure="idle CPU %", ours="chariots rq, 1", floor=None, bound=1),
+    ],
+    "dramatiq": [
+        *(
+            _RATES(
+                ours=f"chariots dramatiq on {broker}, thread, {n}",
+                floor=f"raw Dramatiq on {broker}, {n}",
+                bound=0.75,
+            )
+            for broker in ("Redis", "RabbitMQ")
+            for n in (1, 2)
+        ),
+        *(
+            _TRIPS(
+                figure="idle CPU %",
+                ours=f"chariots dramatiq on {broker}, warm, 1",
+                floor=None,
+                bound=1,
+            )
+            for broker in ("Redis", "RabbitMQ")
+        ),
     ],
 }
 

@@ -108,8 +108,9 @@ class Execution:
             on_node: told of each node before it works.
             guard: as for `run`.
         """
-        # Who loaded a pipeline and then submitted a job wants that set, not the last look's.
-        self.loaded.refresh(force=True)
+        if self.loaded.has_state(pipeline.name):
+            # Who loaded a pipeline and then submitted a job wants that set, not the last look's.
+            self.loaded.refresh(force=True)
         loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name) as training:

@@ -114,6 +114,13 @@ class LoadedPipelines:
         except KeyError:
             raise self._not_found(name) from None
 
+    def has_state(self, name: str) -> bool:
+        """
+        Whether a pipeline has ops whose state is in the store: whether it can change.
+        """
+        template = self._templates.get(name)
+        return template is None or bool(template.code)
+
     def is_loaded(self, name: str) -> bool:
         """
         Whether a pipeline can be served.

@@ -57,6 +57,10 @@ class RedisConsumer:
         self._number: Any = None
         self._asked_at: float | None = None
         self._failures = 0
+        # What is to be said of messages that are done with, and what was said
+        # and not answered yet: with the next question, in one go.
+        self._to_forget: list[Sequence[str]] = []
+        self._told: list[Sequence[str]] = []
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +74,9 @@ class RedisConsumer:
         with suppress(StoreUnavailable):
             self._unask()
         self._hang_up()
+        for command in self._to_forget:
+            with suppress(StoreUnavailable):
+                self._server.command(*command)
 
     def take(self, session: WorkerSession, seconds: float = 1.0) -> Message | None:
         """
@@ -103,8 +110,7 @@ class RedisConsumer:
         """
         Forget a message that is done with, and what the engine keeps of it.
         """
-        with suppress(StoreUnavailable):
-            self._server.command(*self._forget(message))
+        self._to_forget.append(self._forget(message))
 
     def after_fork_in_child(self) -> None:
         """
@@ -123,19 +129,29 @@ class RedisConsumer:
             return None
         return self._answer()
 
+    def _is_asking(self) -> bool:
+        return self._asked_at is not None
+
     def _ask(self) -> None:
-        if self._asked_at is not None:
+        if self._is_asking():
             return
         with self._server.failing():
             if self._connection is None:
                 self._connection = self._server.connect()
                 self._connection.send_command("CLIENT", "ID")
                 self._number = self._connection.read_response()
-            self._connection.send_command("BLPOP", *self._keys, _PATIENCE)
+            commands = [*self._to_forget, ("BLPOP", *self._keys, _PATIENCE)]
+            self._told, self._to_forget = self._to_forget, []
+            self._connection.send_packed_command(self._connection.pack_commands(commands))
         self._asked_at = time.monotonic()
 
     def _answer(self) -> Message | None:
         with self._server.failing():
+            while self._told:
+                self._connection.read_response()
+                self._told.pop()
+                if not self._told and not self._connection.can_read():
+                    return None
             found = self._connection.read_response()
         self._asked_at = None
         if found is None:
@@ -147,10 +163,12 @@ class RedisConsumer:
         """
         Take back what was asked; a message that came all the same is given back.
         """
-        if self._asked_at is None or self._connection is None:
+        if not self._is_asking():
             return
         self._server.command("CLIENT", "UNBLOCK", self._number)
-        message = self._answer()
+        message = None
+        while self._is_asking():
+            message = self._answer()
         if message is not None:
             self.put_back(message)
 
@@ -158,3 +176,4 @@ class RedisConsumer:
         if self._connection is not None:
             self._connection.disconnect()
         self._connection = self._asked_at = None
+        self._to_forget, self._told = [*self._told, *self._to_forget], []

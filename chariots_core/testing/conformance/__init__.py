@@ -39,6 +39,7 @@ _TESTS = (
     "soak",
     "submit_lookup",
     "training",
+    "web_processes",
 )
 
 

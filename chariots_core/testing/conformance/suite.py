@@ -15,6 +15,7 @@ from chariots_core.testing.conformance.shutdown import Shutdown
 from chariots_core.testing.conformance.soak import Soak
 from chariots_core.testing.conformance.submit_lookup import SubmitLookup
 from chariots_core.testing.conformance.training import Training
+from chariots_core.testing.conformance.web_processes import WebProcesses
 
 
 class WorkerPoolConformance(
@@ -28,6 +29,7 @@ class WorkerPoolConformance(
     Declared,
     Options,
     Training,
+    WebProcesses,
     Soak,
 ):
     """

@@ -29,13 +29,14 @@ the child started do not.
 """
 
 from chariots_core.workers.isolation.executors import (
+    ChildExecutor,
     Ending,
     Execution,
     Executor,
-    make_executor,
 )
 from chariots_core.workers.isolation.failures import Failure
 from chariots_core.workers.isolation.starting import Host, StartAborted
+from chariots_core.workers.isolation.threads import ThreadExecutor
 
 __all__ = [
     "Ending",
@@ -46,3 +47,12 @@ __all__ = [
     "StartAborted",
     "make_executor",
 ]
+
+
+def make_executor(host: Host) -> Executor:
+    """
+    The executor for the isolation that the settings of *host* ask for.
+    """
+    if host.settings.isolation == "thread":
+        return ThreadExecutor(host)
+    return ChildExecutor(host)

@@ -4,9 +4,6 @@ Where a job runs: in a warm child, in a fresh one, or in a thread.
 
 from __future__ import annotations
 
-import os
-import select
-import threading
 from abc import ABC, abstractmethod
 from typing import ClassVar, Final, TypeAlias
 
@@ -14,10 +11,10 @@ from chariots_core.errors import AppLoadError, ConfigurationError
 from chariots_core.jobs.record import JobError, JobRecord, Progress
 from chariots_core.jobs.status import Reason
 from chariots_core.patience import bounded
-from chariots_core.workers.contracts import JobInput, JobOutput, RunnerApp
+from chariots_core.workers.contracts import JobOutput
 from chariots_core.workers.isolation.child import preload
 from chariots_core.workers.isolation.children import Child, ChildLost
-from chariots_core.workers.isolation.failures import Failure, failure_of
+from chariots_core.workers.isolation.failures import Failure
 from chariots_core.workers.isolation.starting import (
     Host,
     Method,
@@ -104,15 +101,6 @@ class Executor(ABC):
         """
         End what was started, and give everything back; idempotent.
         """
-
-
-def make_executor(host: Host) -> Executor:
-    """
-    The executor for the isolation that the settings of *host* ask for.
-    """
-    if host.settings.isolation == "thread":
-        return ThreadExecutor(host)
-    return ChildExecutor(host)
 
 
 # -- in a child
@@ -243,97 +231,3 @@ class ChildExecutor(Executor):
         child, self._child = self._child, None
         if child is not None:
             child.retire(grace)
-
-
-# -- in a thread
-
-
-class ThreadExecution(Execution):
-    """
-    An attempt in a thread of this process.
-    """
-
-    can_stop = False
-
-    def __init__(self, app: RunnerApp, record: JobRecord, wake: int) -> None:
-        self._app = app
-        self._ending: Ending | None = None
-        self._progress: Progress | None = None
-        self._over, self._over_end = os.pipe()
-        self._poller = select.poll()
-        for fd in (self._over, wake):
-            self._poller.register(fd, select.POLLIN)
-        job = JobInput(
-            job_id=record.id,
-            attempt=record.attempt,
-            pipeline=record.pipeline,
-            input_json=record.input_json,
-            input_ref=record.input_ref,
-            report=self._report,
-        )
-        self._thread = threading.Thread(
-            target=self._run, args=(job,), name=f"chariots-job-{record.id}", daemon=True
-        )
-        self._thread.start()
-
-    def wait(self, timeout: float) -> Ending | None:
-        self._poller.poll(max(0.0, timeout) * 1000)
-        return self._ending
-
-    def progress(self) -> Progress | None:
-        progress, self._progress = self._progress, None
-        return progress
-
-    def stop(self) -> None:
-        """
-        Do nothing: no thread can be ended from outside.
-        """
-
-    def output(self) -> None:
-        return None
-
-    def close(self) -> None:
-        """
-        Give the descriptors back, if the attempt is over.
-        """
-        if self._ending is not None:
-            self._thread.join()
-            os.close(self._over)
-            os.close(self._over_end)
-
-    def _run(self, job: JobInput) -> None:
-        try:
-            self._ending = self._app.execute_job(job)
-        except BaseException as error:  # noqa: BLE001  whatever an op raises is its failure
-            self._ending = failure_of(error)
-        os.write(self._over_end, b".")
-
-    def _report(self, progress: Progress) -> None:
-        self._progress = progress
-
-
-class ThreadExecutor(Executor):
-    """
-    Runs attempts in threads of this process.
-    """
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
-        self._execution: ThreadExecution | None = None
-
-    def prepare(self) -> None:
-        """
-        Do nothing: a thread starts quickly.
-        """
-
-    def start(self, record: JobRecord) -> Execution:
-        self._execution = ThreadExecution(self._host.app, record, self._host.switch.fd)
-        return self._execution
-
-    def tidy(self) -> None:
-        if self._execution is not None:
-            self._execution.close()
-            self._execution = None
-
-    def close(self) -> None:
-        self.tidy()

@@ -110,6 +110,33 @@ def test_a_job_trains_nothing_before_it_counts(app: App) -> None:
     assert output.versions["model"] == str(app.op_store.newest(["model"])["model"].version)
 
 
+@pytest.mark.parametrize(
+    ("pipeline", "looks"), [("is_odd", 0), ("train", 3)], ids=["without state", "with state"]
+)
+def test_a_job_looks_for_other_versions_where_there_can_be_some(
+    app: App, monkeypatch: pytest.MonkeyPatch, pipeline: str, looks: int
+) -> None:
+    """
+    Before each job a pipeline with state looks at what is loaded now; one without
+    has nothing to look for.
+    """
+    app.open()
+    seen: list[int] = []
+    revision = app.op_store.revision
+
+    def look() -> int:
+        seen.append(revision())
+        return seen[-1]
+
+    monkeypatch.setattr(app.op_store, "revision", look)
+    # A request's look, every now and then, is not counted.
+    monkeypatch.setattr(app.loaded, "_look_at", float("inf"))
+    for _ in range(3):
+        app.execute_job(job_input(pipeline, "4", []))
+
+    assert looks == len(seen)
+
+
 def test_a_raising_op_leaves_a_job_as_it_is(app: App) -> None:
     """
     In a job the op's own exception comes out, with the node's name on it.

@@ -79,7 +79,7 @@ class Link:
 
     Args:
         parameters: those of pika, in the order in which they are tried.
-        patience: seconds for which anything is waited for.
+        seconds: how long anything is waited for.
         max_priority: that of the queues.
 
     Raises:

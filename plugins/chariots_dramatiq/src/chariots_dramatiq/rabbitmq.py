@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from pika.exceptions import AMQPError
 
 from chariots_core.errors import BrokerUnavailable
-from chariots_core.jobs.record import NewJob
-from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
-from chariots_core.queues import Message
+from chariots_core.queues import Message, Transport
 from chariots_core.workers import SubmitRequest
 from chariots_dramatiq.link import Link, LinkLost
 from chariots_dramatiq.messages import encoded, name_of, queue_name
@@ -43,7 +41,7 @@ _REMEDIES: Final = (
 )
 
 
-class RabbitTransport:
+class RabbitTransport(Transport):
     """
     Sends messages to, and takes them from, queues that Dramatiq declares.
 
@@ -117,24 +115,6 @@ class RabbitTransport:
         """
         self._consumer = RabbitConsumer(self, [queue_name(app, queue) for queue in queues])
         return self._consumer
-
-    def job_store(self, app: str) -> JobStore | None:  # noqa: ARG002 - as for any transport
-        """
-        None: RabbitMQ cannot keep jobs.
-        """
-        return None
-
-    def record(
-        self,
-        store: JobStore,  # noqa: ARG002
-        job: NewJob,  # noqa: ARG002
-        idempotency: IdempotencyKey | None,  # noqa: ARG002
-        request: SubmitRequest,  # noqa: ARG002
-    ) -> Created | None:
-        """
-        None: the job and its message are in two places.
-        """
-        return None
 
     def after_fork_in_child(self) -> None:
         """
