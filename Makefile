@@ -6,6 +6,7 @@
 #   make test-fast  the tests that take no time and kill nothing
 #   make test-rq2   the tests of chariots-rq on the older RQ that it supports
 #   make check      format, lint, types, dependencies, documentation, tests
+#   make soak       a thousand jobs on each backend while workers and brokers are killed
 #   make conformance  what every worker backend shows of the conformance kit, as a table
 #                   (LEVEL=basic: the main behaviours only)
 #   make bench      speed beside raw engines and hand-written servers
@@ -36,7 +37,7 @@ RQ2 := $(VENV)/rq2
 RQ2_VERSION := 2.12.0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-fast test-rq2 conformance check bench docs format lint types clean
+.PHONY: help demo test test-fast test-rq2 conformance soak check bench docs format lint types clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -99,7 +100,8 @@ $(RQ2)/rq: $(DEV)
 	@touch $@
 
 test-rq2: $(RQ2)/rq
-	@PYTHONPATH=$(RQ2) $(PY) -m pytest -q -n $(JOBS) $(PYTEST_ARGS) plugins/chariots_rq
+	@PYTHONPATH=$(RQ2) $(PY) -m pytest -q -n $(JOBS) --conformance-level basic $(PYTEST_ARGS) \
+		plugins/chariots_rq
 
 # The runs of the kit: a report for each, of the same name. Nothing runs beside them: the kit
 # measures time and load.
@@ -121,6 +123,13 @@ conformance: $(DEV) $(RQ2)/rq
 	$(foreach run,$(RUNS),$(call RUN_KIT,$(run))) \
 	$(PY) -m chariots_core.testing.conformance.table --into docs/reference/conformance.md \
 		$(foreach run,$(RUNS),$(REPORTS)/$(run).json) || status=$$?; \
+	exit $$status
+
+soak: $(DEV)
+	@status=0; \
+	$(foreach run,$(filter-out local-postgresql rq-2.12,$(RUNS)),echo "=== $(run)"; \
+		$(PY) -m pytest -q -s --conformance-soak --timeout 1500 $(PYTEST_ARGS) \
+		$(SUITE_$(run))::test_67_random_kills_lose_and_double_nothing || status=$$?;) \
 	exit $$status
 
 lint: $(DEV)

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from chariots_core.testing.conformance.behaviours import level_of
+
 T = TypeVar("T")
 
 #: The root of the checkout.
@@ -106,14 +108,17 @@ def postgres_url() -> str | None:
     return url if reachable else None
 
 
-def trim_kit(suite: type, *kept: str) -> None:
+def trim_kit(suite: type, *kept: str, basic: bool = False) -> None:
     """
-    Leave in a suite of the conformance kit only the tests whose names begin with one of *kept*.
+    Leave in a suite of the conformance kit only the tests whose names begin with
+    one of *kept*, and those of the basic level, if *basic*.
 
     Not where the whole kit is asked for on every backend, for its report.
     """
     if os.environ.get("CHARIOTS_TEST_WHOLE_KIT"):
         return
     for name in dir(suite):
-        if name.startswith("test_") and not name.startswith(kept):
+        if not name.startswith("test_") or name.startswith(kept):
+            continue
+        if not (basic and level_of(getattr(suite, name)) == "basic"):
             setattr(suite, name, None)

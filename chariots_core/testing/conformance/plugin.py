@@ -34,7 +34,7 @@ LONGEST: Final = 300
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """
-    Add the kit's two options.
+    Add the kit's options.
     """
     group = parser.getgroup("conformance", "conformance of worker backends")
     group.addoption(
@@ -47,6 +47,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=("basic", "full"),
         default="full",
         help="how much of the kit is run: the main behaviours in seconds, or all (the default)",
+    )
+    group.addoption(
+        "--conformance-soak",
+        action="store_true",
+        help="behaviour 67 with 1,000 jobs, a kill each second, and restarts of the broker; "
+        "give --timeout, and -s for its ledger",
     )
 
 

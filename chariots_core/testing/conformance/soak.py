@@ -7,7 +7,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
-from typing import ClassVar
+
+import attrs
+import pytest
 
 from chariots_core.jobs import JobRecord, JobStatus
 from chariots_core.testing.conformance.broker import BrokerServer
@@ -20,55 +22,75 @@ from chariots_core.testing.conformance.training import registered, versions
 DEATHS = ("kill9", "kill9_child", "kill_tree")
 
 
-class Soak(KitFixtures):
+@attrs.frozen(kw_only=True)
+class Plan:
     """
-    A soak, short unless a subclass makes it long.
+    How much is soaked.
 
     Attributes:
-        soak_jobs: how many jobs; every tenth one trains.
-        soak_workers: how many workers are kept alive.
-        soak_attempts: how often a job may be started.
-        soak_pause: seconds between two kills, not scaled.
-        soak_timeout: seconds in which every job has to end, not scaled.
-        soak_restarts: how often the broker is stopped and started meanwhile, where
+        jobs: how many jobs; every tenth one trains.
+        workers: how many workers are kept alive.
+        attempts: how often a job may be started.
+        pause: seconds between two kills, not scaled.
+        timeout: seconds in which every job has to end, not scaled.
+        restarts: how often the broker is stopped and started meanwhile, where
             a test may do so; what it keeps has to outlive that.
     """
 
-    soak_jobs: ClassVar[int] = 60
-    soak_workers: ClassVar[int] = 3
-    soak_attempts: ClassVar[int] = 10
-    soak_pause: ClassVar[float] = 0.5
-    soak_timeout: ClassVar[float] = 45.0
-    soak_restarts: ClassVar[int] = 0
+    jobs: int = 60
+    workers: int = 3
+    attempts: int = 10
+    pause: float = 0.5
+    timeout: float = 45.0
+    restarts: int = 0
+
+
+#: What ``--conformance-soak`` asks for.
+LONG = Plan(jobs=1000, workers=4, pause=1.0, timeout=1200.0, restarts=2)
+
+
+class Soak(KitFixtures):
+    """
+    A soak: short, unless the option says otherwise.
+    """
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def soak(cls, request: pytest.FixtureRequest) -> Plan:
+        """
+        How much is soaked.
+        """
+        return LONG if request.config.getoption("conformance_soak", default=False) else Plan()
 
     def test_67_random_kills_lose_and_double_nothing(
         self,
         deployment: Deployment,
         worker: Callable[..., Workers],
         broker: BrokerServer | None,
+        soak: Plan,
     ) -> None:
         """
         67: every job ends, none runs more often than it has attempts, none commits twice.
         """
         before = registered(deployment)
-        workers = [worker() for _ in range(self.soak_workers)]
-        jobs = [self._submit(deployment, number) for number in range(self.soak_jobs)]
+        workers = [worker() for _ in range(soak.workers)]
+        jobs = [_submit(deployment, number, soak.attempts) for number in range(soak.jobs)]
         deaths: Counter[str] = Counter()
-        restarts = [] if broker is None else [broker] * self.soak_restarts
+        restarts = [] if broker is None else [broker] * soak.restarts
 
         def killed_until_ended() -> bool:
-            deaths[self._kill_one(deployment, workers)] += 1
-            deployment.gate("soak").let_pass(self.soak_pause)
+            deaths[_kill_one(deployment, workers)] += 1
+            deployment.gate("soak").let_pass(soak.pause)
             ended = [job for job in _now(deployment, jobs) if job.status.is_final]
-            part = self.soak_jobs * (self.soak_restarts - len(restarts) + 1)
-            if restarts and len(ended) * (self.soak_restarts + 1) >= part:
+            part = soak.jobs * (soak.restarts - len(restarts) + 1)
+            if restarts and len(ended) * (soak.restarts + 1) >= part:
                 again = restarts.pop()
                 again.stop()
                 again.start()
                 deaths["broker"] += 1
-            return len(ended) == self.soak_jobs
+            return len(ended) == soak.jobs
 
-        deployment.until(killed_until_ended, "every job ends", self.soak_timeout)
+        deployment.until(killed_until_ended, "every job ends", soak.timeout)
 
         ended = _now(deployment, jobs)
         starts = Counter(entry.note for entry in deployment.ledger("soak").starts())
@@ -88,17 +110,19 @@ class Soak(KitFixtures):
         )
         assert len(trained) == len(versions(deployment) - before)
 
-    def _submit(self, deployment: Deployment, number: int) -> JobRecord:
-        pipeline = "write" if number % 10 else "train"
-        task = deployment.task("soak", note=number)
-        return deployment.submit(pipeline, task, max_attempts=self.soak_attempts)
 
-    def _kill_one(self, deployment: Deployment, workers: list[Workers]) -> str:
-        place, death = random.randrange(len(workers)), random.choice(DEATHS)
-        getattr(workers[place], death)()
-        if not workers[place].processes[0].lives:
-            workers[place] = deployment.worker()
-        return death
+def _submit(deployment: Deployment, number: int, attempts: int) -> JobRecord:
+    pipeline = "write" if number % 10 else "train"
+    task = deployment.task("soak", note=number)
+    return deployment.submit(pipeline, task, max_attempts=attempts)
+
+
+def _kill_one(deployment: Deployment, workers: list[Workers]) -> str:
+    place, death = random.randrange(len(workers)), random.choice(DEATHS)
+    getattr(workers[place], death)()
+    if not workers[place].processes[0].lives:
+        workers[place] = deployment.worker()
+    return death
 
 
 def _now(deployment: Deployment, jobs: list[JobRecord]) -> list[JobRecord]:

@@ -17,6 +17,7 @@ from chariots_dramatiq.messages import queue_name
 from tests.conftest import missing_service
 from tests.rabbitmq_servers import RabbitProcess, rabbitmq_programs
 from tests.redis_servers import RedisBroker, RedisProcess, redis_program
+from tests.support import trim_kit
 
 pytestmark = pytest.mark.crash
 
@@ -78,6 +79,12 @@ class TestDramatiqOnRedis(WorkerPoolConformance):
                 client.rpush(queue, message)
 
         return push
+
+
+#: Beyond the main behaviours, what is not said of the same transport under RQ.
+ON_REDIS = ("test_17_", "test_27_", "test_34_", "test_38_", "test_39_", "test_40_", "test_41_",
+            "test_46_", "test_47_", "test_49_", "test_67_")  # fmt: skip
+trim_kit(TestDramatiqOnRedis, *ON_REDIS, basic=True)
 
 
 class RabbitBroker:
