@@ -14,7 +14,7 @@ The extra ``chariots-core[kit]`` brings what it needs: pytest, psutil. Workers a
 servers that the tests start do without. Tests are named by the number of the behaviour
 that they show; what a backend does not declare is skipped, and says so.
 
-A plugin of pytest, which is asked for by name, adds two options:
+A plugin of pytest, which is asked for by name, adds options:
 
 .. code-block:: shell
 
@@ -27,6 +27,10 @@ with the reasons, the tests and their durations.
 ``--conformance-level basic`` runs the main behaviours, one kill -9 among them, in some seconds
 for each backend: for the author who has just changed a line. ``full``, the default, adds the
 restarts of brokers and stores, crashes in each window of a job's life, and the soak: for CI.
+
+``--conformance-soak`` makes that soak a long one: 1,000 jobs, four workers, a kill -9 each
+second, and the broker restarted twice where it can be. It prints its ledger (``-s``), and
+takes longer than the usual time-out of a test (``--timeout 1500``).
 """
 
 from __future__ import annotations
