@@ -5,6 +5,7 @@ What tests of every tier share: waiting for conditions, ports, services.
 from __future__ import annotations
 
 import os
+import random
 import socket
 import time
 from collections.abc import Callable
@@ -54,10 +55,19 @@ def wait_until(
 def free_port() -> int:
     """
     A port of the loopback interface on which nothing listens now.
+
+    It is none of those that the system gives to clients: who asks such a port
+    again and again whether a server is there yet is connected to itself in the
+    end, and then the server finds its port taken.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in random.sample(range(12_000, 32_000), 200):
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 def port_open(host: str, port: int, timeout: float = 0.5) -> bool:

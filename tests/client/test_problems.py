@@ -24,6 +24,7 @@ FACTS: dict[str, Any] = {
     "backend": "b",
     "blockers": ("link",),
     "capability": "cancel",
+    "contract_version": 2,
     "exception_type": "KeyError",
     "job_id": "j",
     "node": "n",

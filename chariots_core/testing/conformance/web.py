@@ -4,6 +4,7 @@ A served app: what a client on another machine would talk to.
 
 from __future__ import annotations
 
+import random
 import socket
 from functools import cached_property
 from typing import Any
@@ -16,10 +17,19 @@ from chariots_core.testing.conformance.processes import Process, wait_until
 def free_port() -> int:
     """
     A port of this machine on which nobody listens.
+
+    It is none of those that the system gives to clients: who asks such a port
+    again and again whether a server is there yet is connected to itself in the
+    end, and then the server finds its port taken.
     """
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in random.sample(range(12_000, 32_000), 200):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
 
 
 class Web(Process):
