@@ -243,6 +243,7 @@ _ATTRIBUTES: Final = (
     "traceback",
     "backend",
     "capability",
+    "contract_version",
     "retry_after",
     "path",
     "reason",
