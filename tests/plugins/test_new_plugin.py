@@ -90,7 +90,7 @@ def test_project_says_where_its_plugin_is(project: Path) -> None:
 
 
 def run_kit(
-    project: Path, modules: Mapping[str, str], chosen: str, folder: Path
+    project: Path, modules: Mapping[str, str], chosen: str, folder: Path, *options: str
 ) -> subprocess.CompletedProcess[str]:
     """
     Install *modules* with the project's entry points, and run tests of the project.
@@ -102,12 +102,12 @@ def run_kit(
     site = install([distribution], folder / "site", folder)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio"]
     return subprocess.run(
-        [*command, "-k", chosen],
+        [*command, "-k", chosen, *options],
         cwd=project,
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT)])},
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=200,
         check=False,
     )
 
@@ -125,6 +125,20 @@ def test_project_passes_the_kit(project: Path, tmp_path: Path) -> None:
     assert "failed" not in done.stdout
     # Of what is chosen only the order of priorities is not declared.
     assert "1 skipped" in done.stdout
+
+
+@pytest.mark.crash
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_project_passes_the_basic_level(project: Path, tmp_path: Path) -> None:
+    """
+    All main behaviours are shown from the first minute, by the project's own command.
+    """
+    modules = files_in(project / "src")
+    done = run_kit(project, modules, "test_", tmp_path, "--conformance-level=basic")
+
+    assert 0 == done.returncode, done.stdout[-5000:] + done.stderr
+    assert "failed" not in done.stdout
 
 
 def test_kit_sees_a_list_that_promises_more(project: Path, tmp_path: Path) -> None:

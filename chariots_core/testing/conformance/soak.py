@@ -76,7 +76,7 @@ class Soak(KitFixtures):
         workers = [worker() for _ in range(soak.workers)]
         jobs = [_submit(deployment, number, soak.attempts) for number in range(soak.jobs)]
         deaths: Counter[str] = Counter()
-        restarts = [] if broker is None else [broker] * soak.restarts
+        restarts = [broker] * soak.restarts if broker and hasattr(broker, "stop") else []
 
         def killed_until_ended() -> bool:
             deaths[_kill_one(deployment, workers)] += 1
