@@ -8,6 +8,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -15,19 +16,14 @@ import attrs
 
 from chariots_core.errors import BrokerUnavailable
 from chariots_core.queues.rabbit_link import BROKEN, Link
-from chariots_core.queues.transport import Message, Transport
+from chariots_core.queues.transport import Message, Outage, Transport
 from chariots_core.workers import SubmitRequest
 
 if TYPE_CHECKING:
     from chariots_core.workers import WorkerSession
 
-_log = logging.getLogger(__name__)
-
 #: The most seconds that anything is waited for.
 _PATIENCE: Final = 5.0
-
-#: The least and the most seconds between two tries to reach a server.
-_RETRY: Final = (0.2, 5.0)
 
 #: What an error of RabbitMQ contains, and what to do then.
 _REMEDIES: Final = (
@@ -69,8 +65,8 @@ class RabbitTransport(Transport):
 
     def __init__(self, parameters: Sequence[Any], queue: Callable[[str, str], RabbitQueue]) -> None:
         self._parameters = list(parameters)
-        self._make = queue
-        self._queues: dict[tuple[str, str], RabbitQueue] = {}
+        #: A queue of an app, by the names of both.
+        self.queue = cache(queue)
         # What breaks is told in words of our own, once.
         if logging.getLogger("pika").level == logging.NOTSET:
             logging.getLogger("pika").setLevel(logging.CRITICAL)
@@ -87,15 +83,6 @@ class RabbitTransport(Transport):
             f"{one.host}:{one.port}/{one.virtual_host.removeprefix('/')}"
             for one in self._parameters
         )
-
-    def queue(self, app: str, name: str) -> RabbitQueue:
-        """
-        A queue of an app.
-        """
-        made = self._queues.get((app, name))
-        if made is None:
-            made = self._queues[app, name] = self._make(app, name)
-        return made
 
     def connect(self) -> Link:
         """
@@ -121,7 +108,7 @@ class RabbitTransport(Transport):
         try:
             link = self._take(queue)
         except (TimeoutError, *BROKEN) as error:
-            raise self._unavailable(str(error), request) from error
+            raise self.unavailable(str(error), request.job_id) from error
         try:
             kept = link.publish(queue.name, queue.write(request), queues=queue.queues)
         except BROKEN as error:
@@ -133,7 +120,7 @@ class RabbitTransport(Transport):
             raise
         self._own_idle().append(link)
         if not kept:
-            raise self._unavailable("it did not take the message", request)
+            raise self.unavailable("it did not take the message", request.job_id)
 
     def consumer(self, app: str, queues: Sequence[str]) -> RabbitConsumer:
         """
@@ -160,10 +147,13 @@ class RabbitTransport(Transport):
         for link in idle:
             link.close()
 
-    def _unavailable(self, what: str, request: SubmitRequest) -> BrokerUnavailable:
-        remedy = next((told for sign, told in _REMEDIES if sign in what), _REMEDIES[-1][1])
+    def unavailable(self, what: str, job_id: str | None = None) -> BrokerUnavailable:
+        """
+        The error that says that RabbitMQ is of no use, and what to do.
+        """
+        remedy = next(told for sign, told in _REMEDIES if sign in what)
         return BrokerUnavailable(
-            f"RabbitMQ at {self.name} cannot be used: {what}; {remedy}", job_id=request.job_id
+            f"RabbitMQ at {self.name} cannot be used: {what}; {remedy}", job_id=job_id
         )
 
     def _take(self, queue: RabbitQueue) -> Link:
@@ -214,7 +204,7 @@ class RabbitConsumer:
         self._transport = transport
         self._queues = queues
         self._link: Link | None = None
-        self._failures = 0
+        self._outage = Outage()
 
     def __enter__(self) -> Self:
         return self
@@ -240,11 +230,14 @@ class RabbitConsumer:
                 session.wait(seconds, *link.fds)
                 link.turn()
         except (TimeoutError, *BROKEN) as error:
-            self._pause(session, error)
+            if self._link is None:
+                self._outage.wait(session, self._transport.unavailable(str(error)))
+            else:
+                # It may have broken while nobody served it: the next try tells.
+                self._link.drop()
+                self._link = None
             return None
-        if self._failures:
-            _log.warning("messages can be taken again")
-            self._failures = 0
+        self._outage.end()
         if not link.deliveries:
             return None
         tag, body = link.deliveries.popleft()
@@ -287,18 +280,3 @@ class RabbitConsumer:
         # A connection that is gone has given the message back by itself.
         with suppress(*BROKEN):
             link.settle(tag, back=back)
-
-    def _pause(self, session: WorkerSession, error: Exception) -> None:
-        # Not said of a connection that broke while nobody served it: the next try works.
-        if self._link is None:
-            if not self._failures:
-                _log.warning(
-                    "no messages can be taken from RabbitMQ at %s, which is tried again: %s",
-                    self._transport.name,
-                    error,
-                )
-            session.wait(min(_RETRY[0] * 2.0**self._failures, _RETRY[1]))
-            self._failures = min(self._failures + 1, 10)
-        else:
-            self._link.drop()
-            self._link = None

@@ -4,7 +4,6 @@ Taking messages out of queues, and stopping at once when told to.
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -13,20 +12,15 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from chariots_core.errors import StoreUnavailable
 from chariots_core.jobs_redis.server import RedisServer
-from chariots_core.queues.transport import Message
+from chariots_core.queues.transport import Message, Outage
 
 if TYPE_CHECKING:
     from chariots_core.workers import WorkerSession
-
-_log = logging.getLogger(__name__)
 
 #: Seconds after which Redis answers although there is no message. An answer that
 #: is still missing `_SLACK` seconds later is one of a server that is gone.
 _PATIENCE: Final = 5
 _SLACK: Final = 5.0
-
-#: The least and the most seconds between two tries to reach a server.
-_RETRY: Final = (0.2, 5.0)
 
 
 class RedisConsumer:
@@ -56,7 +50,7 @@ class RedisConsumer:
         self._connection: Any = None
         self._number: Any = None
         self._asked_at: float | None = None
-        self._failures = 0
+        self._outage = Outage()
         # What is to be said of messages that are done with, and what was said
         # and not answered yet: with the next question, in one go.
         self._to_forget: list[Sequence[str]] = []
@@ -87,15 +81,10 @@ class RedisConsumer:
             message = self._take(session, seconds)
         except StoreUnavailable as error:
             self._hang_up()
-            if not self._failures:
-                _log.warning("no messages can be taken, which is tried again: %s", error)
-            pause = min(_RETRY[0] * 2.0**self._failures, _RETRY[1])
-            self._failures = min(self._failures + 1, 10)
-            session.wait(pause)
+            self._outage.wait(session, error)
             return None
-        if self._failures and self._asked_at is None:
-            _log.warning("messages can be taken again")
-            self._failures = 0
+        if not self._is_asking():
+            self._outage.end()
         return message
 
     def put_back(self, message: Message) -> None:

@@ -5,6 +5,7 @@ The transport of engines that keep the names of their messages in lists of Redis
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, Final
 
 import attrs
@@ -15,6 +16,7 @@ from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
 from chariots_core.jobs_redis import RedisJobStore
 from chariots_core.jobs_redis.server import RedisServer, Script, Unsent
 from chariots_core.queues.redis_consumer import RedisConsumer
+from chariots_core.queues.transport import Transport
 from chariots_core.workers import SubmitRequest
 
 _HAND_OVER: Final = Script("chariots_core.queues", "hand_over.lua")
@@ -46,7 +48,7 @@ class RedisList:
         return [*self.forget[:-1], f"{self.forget[-1]}{name}"]
 
 
-class RedisTransport:
+class RedisTransport(Transport):
     """
     Sends messages to, and takes them from, lists of a Redis server.
 
@@ -61,18 +63,9 @@ class RedisTransport:
 
     def __init__(self, server: RedisServer, queue: Callable[[str, str], RedisList]) -> None:
         self.server = server
-        self._make = queue
-        self._queues: dict[tuple[str, str], RedisList] = {}
+        #: A queue of an app, by the names of both.
+        self.queue = cache(queue)
         self._consumer: RedisConsumer | None = None
-
-    def queue(self, app: str, name: str) -> RedisList:
-        """
-        A queue of an app.
-        """
-        made = self._queues.get((app, name))
-        if made is None:
-            made = self._queues[app, name] = self._make(app, name)
-        return made
 
     def send(self, request: SubmitRequest) -> None:
         """

@@ -4,6 +4,7 @@ A queue's two ends: what puts a message in, and what takes one out.
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,6 +19,11 @@ from chariots_core.workers import SubmitRequest
 
 if TYPE_CHECKING:
     from chariots_core.workers import WorkerSession
+
+_log = logging.getLogger(__name__)
+
+#: The least and the most seconds between two tries to reach a broker.
+_RETRY: Final = (0.2, 5.0)
 
 #: What every engine takes as part of a name; the hyphen begins what is written otherwise.
 _PLAIN: Final = re.compile(r"[^A-Za-z0-9_]")
@@ -47,6 +53,33 @@ class Message:
         '4f2a'
         """
         return self.id.rpartition("-")[0]
+
+
+class Outage:
+    """
+    A broker that is out of reach of a consumer: told once, and waited for longer
+    with each try.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+
+    def wait(self, session: WorkerSession, error: Exception) -> None:
+        """
+        Wait before the next try, or until the worker is to stop.
+        """
+        if not self._failures:
+            _log.warning("no messages can be taken, which is tried again: %s", error)
+        session.wait(min(_RETRY[0] * 2.0**self._failures, _RETRY[1]))
+        self._failures = min(self._failures + 1, 10)
+
+    def end(self) -> None:
+        """
+        Say that the broker is back, if it was away.
+        """
+        if self._failures:
+            _log.warning("messages can be taken again")
+            self._failures = 0
 
 
 class Consumer(Protocol):

@@ -80,12 +80,13 @@ class ChariotsMiddleware(Middleware):
         """
         Appear on the list of workers.
         """
-        started = threading.Event()
+        session = WorkerSession(self._pool, settings=self._settings, signals=self._signals)
+        self.worker_id = session.worker_id
+        session.housekeep()
         self._thread = threading.Thread(
-            target=self._attend, args=(started,), name="chariots", daemon=True
+            target=self._attend, args=(session,), name="chariots", daemon=True
         )
         self._thread.start()
-        started.wait()
 
     def before_worker_shutdown(self, broker: Broker, worker: Any) -> None:  # noqa: ARG002
         """
@@ -109,11 +110,7 @@ class ChariotsMiddleware(Middleware):
         if runner is not None:
             runner.close()
 
-    def _attend(self, started: threading.Event) -> None:
-        session = WorkerSession(self._pool, settings=self._settings, signals=self._signals)
-        self.worker_id = session.worker_id
-        session.housekeep()
-        started.set()
+    def _attend(self, session: WorkerSession) -> None:
         with session:
             while not self._ended.wait(_TURN):
                 session.housekeep()
