@@ -5,6 +5,7 @@ Taking messages: at once, in the order of queues, and none is lost by stopping.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -172,7 +173,7 @@ def test_what_becomes_of_a_message(
 ) -> None:
     """
     A message that is handed back is the next one again; one that is done with is
-    gone, with RQ's record of it.
+    gone, with what the engine keeps of it.
     """
     client.rpush("first", "a-1", "b-1")
     client.hset("made-up:a-1", "status", "queued")
@@ -190,3 +191,25 @@ def test_what_becomes_of_a_message(
         client.exists("made-up:a-1"),
     )
     client.delete("made-up:a-1")
+
+
+def test_what_is_done_with_is_forgotten_over_a_lost_connection(
+    server: RedisServer, client: Redis, session: Any
+) -> None:
+    """
+    A message is forgotten as the next one is asked for, and not remembered
+    because the connection broke in between.
+    """
+    client.rpush("first", "a", "b")
+    client.set("made-up:a", "kept")
+    with RedisConsumer(server, ["first"], forgetting) as consumer:
+        message = consumer.take(session, 10.0)
+        assert message is not None
+        consumer.drop(message)
+        kept = client.exists("made-up:a")
+        consumer._connection._sock.shutdown(socket.SHUT_RDWR)
+        taken = wait_until(lambda: consumer.take(session, 0.1), 10.0)
+        forgotten = not client.exists("made-up:a")
+
+    assert (1, True) == (kept, forgotten)
+    assert Message("b", "first") == taken
