@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Self
 
+import psutil
+
 from tests.server.served import descendants
 from tests.support import ROOT, free_port, port_open, process_alive, wait_until
 
@@ -63,9 +65,19 @@ class OpStoreProcess:
         Send a signal to the server and all that came from it.
         """
         assert self._process is not None
-        for pid in [self._process.pid, *descendants(self._process.pid)]:
-            if process_alive(pid):
-                os.kill(pid, number)
+        reached = [
+            psutil.Process(pid)
+            for pid in [self._process.pid, *descendants(self._process.pid)]
+            if process_alive(pid)
+        ]
+        for process in reached:
+            process.send_signal(number)
+        if number == signal.SIGSTOP:
+            # One that runs on another core may still answer for a moment.
+            wait_until(
+                lambda: {process.status() for process in reached} == {psutil.STATUS_STOPPED},
+                message="the processes stand still",
+            )
 
     def kill(self) -> None:
         """
