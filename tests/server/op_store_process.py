@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
@@ -65,13 +66,15 @@ class OpStoreProcess:
         Send a signal to the server and all that came from it.
         """
         assert self._process is not None
-        reached = [
-            psutil.Process(pid)
-            for pid in [self._process.pid, *descendants(self._process.pid)]
-            if process_alive(pid)
-        ]
+        reached = []
+        for pid in [self._process.pid, *descendants(self._process.pid)]:
+            with suppress(psutil.NoSuchProcess):
+                if process_alive(pid):
+                    reached.append(psutil.Process(pid))
         for process in reached:
-            process.send_signal(number)
+            # A child may end by itself once its parent is gone.
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
         if number == signal.SIGSTOP:
             # One that runs on another core may still answer for a moment.
             wait_until(
