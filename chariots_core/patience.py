@@ -18,8 +18,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Final
 
@@ -33,8 +32,7 @@ def never() -> bool:
     return False
 
 
-@contextmanager
-def bounded(*, seconds: float = math.inf, unless: Callable[[], bool] = never) -> Iterator[None]:
+class bounded:  # noqa: N801 - it is used as a function
     """
     Within the block, calls of this thread do not wait for longer than *seconds*
     in all, nor once *unless* is true. Bounds of blocks around it hold as well.
@@ -43,17 +41,23 @@ def bounded(*, seconds: float = math.inf, unless: Callable[[], bool] = never) ->
         seconds: what is done without waiting is not bounded by them.
         unless: asked while something is waited for: quick, and waits for nothing.
     """
-    ends = time.monotonic() + seconds
-    outer = _give_up.get()
 
-    def give_up() -> bool:
-        return unless() or time.monotonic() >= ends or (outer is not None and outer())
+    def __init__(self, *, seconds: float = math.inf, unless: Callable[[], bool] = never) -> None:
+        self._seconds = seconds
+        self._unless = unless
 
-    token = _give_up.set(give_up)
-    try:
-        yield
-    finally:
-        _give_up.reset(token)
+    def __enter__(self) -> None:
+        self._ends = time.monotonic() + self._seconds
+        self._outer = _give_up.get()
+        self._token = _give_up.set(self._is_over)
+
+    def __exit__(self, *_: object) -> None:
+        _give_up.reset(self._token)
+
+    def _is_over(self) -> bool:
+        if self._unless() or time.monotonic() >= self._ends:
+            return True
+        return self._outer is not None and self._outer()
 
 
 def is_over() -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import attrs
 
@@ -98,6 +98,21 @@ class JobQuery:
     since: datetime | None = None
     before_seq: int | None = None
     limit: int = 50
+
+
+class PendingClaim(Protocol):
+    """
+    A claim that goes to a store together with the next change; see `JobStore.claim_along`.
+    """
+
+    def settle(self) -> JobRecord | None:
+        """
+        What `chariots_core.jobs.lifecycle.claim` would have returned. One that
+        has not been sent is withdrawn. To be called once.
+
+        Raises:
+            StoreUnavailable: the answer was lost, so that the job may be claimed.
+        """
 
 
 class JobStore(ABC):
@@ -213,6 +228,22 @@ class JobStore(ABC):
         Do what `compare_and_set` promises; the arguments are checked, and
         *events* are to be written in their order; see `NewEvent.keep`.
         """
+
+    def claim_along(
+        self,
+        job_id: str,  # noqa: ARG002 - for those that override it
+        *,
+        worker: str,  # noqa: ARG002
+        lease: float,  # noqa: ARG002
+    ) -> PendingClaim | None:
+        """
+        Claim a job together with the next change that this thread makes, in the
+        time of one.
+
+        Returns:
+            What gives the job after that; ``None``: this store cannot.
+        """
+        return None
 
     @abstractmethod
     def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:

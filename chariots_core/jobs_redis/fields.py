@@ -21,10 +21,13 @@ from chariots_core.jobs.status import JobStatus
 #: A list of fields and values, as Redis returns a hash.
 Flat = Sequence[bytes]
 
+#: A record, as the script returns it: a JSON object of the short fields, and the long texts.
+Row = tuple[bytes, Flat]
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime.max.replace(tzinfo=UTC)
 _dump: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
-_load: Final = json.loads
+_load: Final = json.JSONDecoder().decode
 
 
 def microseconds(seconds: float) -> int:
@@ -41,41 +44,40 @@ def stamp(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def time_from(text: bytes) -> datetime:
+def time_from(text: str | bytes) -> datetime:
     """
     A time that Redis has kept.
     """
     try:
-        return _EPOCH + timedelta(microseconds=int(text))
+        return _EPOCH + timedelta(0, 0, int(text))
     except OverflowError:
         # Thousands of years from now: never, as far as anybody can wait.
         return _LATEST
 
 
-def _error(text: bytes) -> JobError:
+def _error(text: str) -> JobError:
     return JobError(**_load(text))
 
 
-def _progress(text: bytes) -> Progress:
+def _progress(text: str) -> Progress:
     return Progress(**_load(text))
 
 
-def _flag(text: bytes) -> bool:
-    return text == b"1"
+def _flag(text: str) -> bool:
+    return text == "1"
 
 
-_STATUS: Final = {status.value.encode(): status for status in JobStatus}
-
-_READ: Final[Mapping[bytes, tuple[str, Callable[[bytes], Any]]]] = {
-    name.encode(): (name, read)
+#: How each field is read; ``None``: it is a text.
+_READ: Final[Mapping[str, Callable[[str], Any] | None]] = {
+    name: read
     for read, names in (
-        (bytes.decode, ("id", "app", "pipeline", "backend", "queue", "reason", "worker",
-                        "input_json", "input_ref", "value_json", "value_ref", "manifest_json")),
+        (None, ("id", "pipeline", "backend", "queue", "reason", "worker", "input_json",
+                "input_ref", "value_json", "value_ref", "manifest_json")),
         (int, ("seq", "attempt", "max_attempts", "priority", "token", "generation")),
         (float, ("retry_delay", "timeout", "queue_timeout", "resend_after", "result_ttl")),
         (time_from, ("lease_until", "resend_at", "due_at", "queue_expires_at", "created_at",
                      "queued_at", "started_at", "finished_at", "expires_at", "published_at")),
-        (_STATUS.__getitem__, ("status",)),
+        (JobStatus, ("status",)),
         (_flag, ("cancel_requested",)),
         (_load, ("versions",)),
         (_error, ("error",)),
@@ -90,25 +92,28 @@ _TEXTS: Final = frozenset(
 )
 
 
-def job_from(row: tuple[Flat, Flat], *, app: str) -> JobRecord:
+def job_from(row: Row, *, app: str) -> JobRecord:
     """
-    The record in the two hashes of a job.
+    The record in what the script returns of a job.
     """
-    values: dict[str, Any] = {}
-    for flat in row:
-        pairs = iter(flat)
-        for field, text in zip(pairs, pairs, strict=True):
-            if field in _READ:
-                name, read = _READ[field]
-                values[name] = read(text)
-    return JobRecord(app=app, **values)
+    values: dict[str, Any] = _load(row[0].decode())
+    pairs = iter(row[1])
+    for field, text in zip(pairs, pairs, strict=True):
+        values[field.decode()] = text.decode()
+    known = {
+        name: text if (read := _READ[name]) is None else read(text)
+        for name, text in values.items()
+        # What the store keeps for itself, or a later release has written, is left out.
+        if name in _READ
+    }
+    return JobRecord(app=app, **known)
 
 
 def event_from(text: bytes, *, job_id: str) -> JobEvent:
     """
     The event in an element of a job's list.
     """
-    seq, at, kind, status, attempt, reason, data = _load(text)
+    seq, at, kind, status, attempt, reason, data = _load(text.decode())
     return JobEvent(
         seq=seq,
         job_id=job_id,
@@ -131,7 +136,7 @@ def worker_from(flat: Flat) -> WorkerRecord:
     return WorkerRecord(
         id=told[b"id"].decode(),
         backend=told[b"backend"].decode(),
-        queues=tuple(_load(told[b"queues"])),
+        queues=tuple(_load(told[b"queues"].decode())),
         host=told[b"host"].decode(),
         pid=int(told[b"pid"]),
         state=told[b"state"].decode(),
@@ -159,20 +164,24 @@ def worker_fields(worker: WorkerRecord) -> list[str | int]:
 
 def changes_of(values: Mapping[str, Any]) -> list[str | int]:
     """
-    Changes of fields as the script takes them: what to do, the field, the value.
+    Changes of fields as the script takes them: what to do, the field, the value;
+    those that are to go all at once.
     """
     made: list[str | int] = []
     for name, value in values.items():
+        if value is None:
+            continue
         if name in _TEXTS:
-            made += ("NONE", name, "") if value is None else ("SET", name, _long(value))
-        elif value is None:
-            made += ("none", name, "")
+            made += ("SET", name, _long(value))
         elif isinstance(value, FromNow):
             made += ("now", name, microseconds(value.seconds))
         elif isinstance(value, Plus):
             made += ("plus", name, value.n)
         else:
             made += ("set", name, _short(value))
+    gone = [name for name, value in values.items() if value is None]
+    if gone:
+        made += ("none", " ".join(gone), "")
     return made
 
 

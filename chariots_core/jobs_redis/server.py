@@ -7,23 +7,19 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import os
-import time
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
-from chariots_core import patience
-from chariots_core.errors import ConfigurationError, StoreUnavailable
+from redis import exceptions
+from redis.backoff import NoBackoff
+from redis.connection import Connection, ConnectionPool, parse_url
+from redis.retry import Retry
 
-try:
-    from redis import exceptions
-    from redis.backoff import NoBackoff
-    from redis.connection import Connection, ConnectionPool, parse_url
-    from redis.retry import Retry
-except ImportError as missing:
-    raise ImportError(
-        "a job store in Redis needs the redis package: pip install 'chariots-core[redis]'"
-    ) from missing
+from chariots_core.errors import ConfigurationError, StoreUnavailable
+from chariots_core.jobs_redis.exchange import Along, exchange, is_stale
+from chariots_core.jobs_redis.failures import is_outage, sentence
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,40 +29,10 @@ T = TypeVar("T")
 #: Seconds to wait for an answer, and for a connection, unless the address says otherwise.
 TIMEOUT: Final = 5.0
 
-#: Seconds between two questions whether something is more urgent than an answer.
-_STEP: Final = 0.05
-
 _FORMS: Final = "redis://host:port/db, rediss://host:port/db or unix:///path/to/socket"
 
-#: What an error of Redis begins with or contains, and what to do then.
-_REMEDIES: Final = (
-    ("'maxmemory'", "it is full: raise maxmemory, and see that maxmemory-policy is noeviction"),
-    ("MISCONF", "it cannot write to its disk: look into its log"),
-    ("READONLY", "it is a replica: give the address of the primary"),
-    ("LOADING", "it is reading its data from the disk: wait until it has done so"),
-    ("MASTERDOWN", "its primary is down: give the address of one that is up"),
-    ("Authentication required", "it wants a password: write it into the address"),
-    ("NOAUTH", "it wants a password: write it into the address"),
-    ("WRONGPASS", "check the user and the password in the address"),
-    ("invalid username-password", "check the user and the password in the address"),
-    ("NOPERM", "allow this user the commands of scripts, and the keys of 'chariots:*'"),
-    ("DB index", "the number of the database is out of range: correct the address"),
-    ("MOVED", "it is a cluster: give the address of a single server"),
-    ("refused", "start Redis there, or correct the host and the port of the address"),
-    ("No such file", "start Redis there, or correct the path of the address"),
-    ("not known", "correct the host of the address"),
-    ("resolution", "correct the host of the address"),
-    ("imeout", "check that it can be reached from here, and that it is not paused"),
-)
-
-
-#: Answers of a server that cannot work, whatever it is asked.
-_UNABLE: Final = (
-    exceptions.OutOfMemoryError,
-    exceptions.ReadOnlyError,
-    exceptions.NoPermissionError,
-    exceptions.MovedError,
-)
+#: What a server answers that does not know a script, and has done nothing.
+UNKNOWN_SCRIPT: Final = exceptions.NoScriptError
 
 
 class Unsent(StoreUnavailable):
@@ -109,7 +75,8 @@ class RedisServer:
         self._options = _connection_options(options)
         self._class: Any = self._options.pop("connection_class", Connection)
         try:
-            self._class(**self._options)
+            # It is never connected.
+            self._packer = self._class(**self._options)
         except (TypeError, ValueError) as error:
             raise ConfigurationError(
                 f"Redis cannot be connected to with these options ({type(error).__name__}): use "
@@ -117,6 +84,7 @@ class RedisServer:
             ) from None
         self._pid = os.getpid()
         self._idle: list[Any] = []
+        self._along: Along | None = None
 
     @classmethod
     def at(cls, url: str, **options: Any) -> Self:
@@ -167,7 +135,7 @@ class RedisServer:
         with self.failing():
             try:
                 return self._send("EVALSHA", script.digest, len(keys), *keys, *arguments)
-            except exceptions.NoScriptError:
+            except UNKNOWN_SCRIPT:
                 # It was started anew, or its scripts were flushed. Nothing has run.
                 return self._send("EVAL", script.text, len(keys), *keys, *arguments)
 
@@ -180,6 +148,38 @@ class RedisServer:
         """
         with self.failing():
             return self._send(*arguments)
+
+    def pack(self, *commands: Sequence[Any]) -> bytes:
+        """
+        Commands as they are sent.
+        """
+        return b"".join(self._packer.pack_commands(commands))
+
+    def send_along(self, packed: bytes, count: int) -> Along:
+        """
+        Send commands right behind the next one of this thread, in one go: both
+        are answered in the time of one.
+
+        Args:
+            packed: what `pack` made of them.
+            count: how many there are.
+        """
+        self._along = along = Along(packed, count)
+        return along
+
+    def answers(self, along: Along) -> list[Any]:
+        """
+        What came back to the commands of *along*, an error of a single one as the
+        exception; nothing where they have not been sent, and they are not any more.
+
+        Raises:
+            StoreUnavailable: they may have been sent, and nothing came back.
+        """
+        if self._along is along:
+            self._along = None
+        if along.is_sent and along.answers is None:
+            raise StoreUnavailable(f"Redis at {self.name!r} has not answered")
+        return along.answers or []
 
     def ping(self) -> None:
         """
@@ -243,10 +243,15 @@ class RedisServer:
             raise kind(self._sentence(error)) from error
 
     def _sentence(self, error: BaseException) -> str:
-        return f"Redis at {self.name!r} cannot be used: {said(error)}; {_remedy(error)}"
+        return f"Redis at {self.name!r} cannot be used: {sentence(error)}"
 
     def _send(self, *arguments: Any) -> Any:
-        return self.with_connection(lambda connection: _exchange(connection, arguments))
+        along = self._along
+        if along is not None and along.thread == threading.get_ident():
+            self._along = None
+        else:
+            along = None
+        return self.with_connection(lambda connection: exchange(connection, arguments, along))
 
     def with_connection(self, use: Callable[[Any], T]) -> T:
         """
@@ -279,7 +284,7 @@ class RedisServer:
             connection = self._own_idle().pop()
         except IndexError:
             return self.connect()
-        if not _is_stale(connection):
+        if not is_stale(connection):
             return connection
         connection.disconnect()
         return self._connected(connection)
@@ -297,26 +302,6 @@ class RedisServer:
         if self._pid != os.getpid():
             self._pid, self._idle = os.getpid(), []
         return self._idle
-
-
-def _is_stale(connection: Any) -> bool:
-    """
-    Whether the server has closed a connection that nobody used for a while.
-    """
-    try:
-        return bool(connection.can_read())
-    except (exceptions.RedisError, OSError):
-        return True
-
-
-def _exchange(connection: Any, arguments: tuple[Any, ...]) -> Any:
-    connection.send_command(*arguments)
-    if patience.is_bounded():
-        ends = time.monotonic() + connection.socket_timeout
-        while not connection.can_read(_STEP):
-            if patience.is_over() or time.monotonic() > ends:
-                raise exceptions.TimeoutError("Timeout: the server was given up without an answer")
-    return connection.read_response()
 
 
 def _connection_options(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,28 +335,3 @@ def shown_address(options: Mapping[str, Any]) -> str:
     user = f"{options['username']}@" if options.get("username") else ""
     host, port = options.get("host", "localhost"), options.get("port", 6379)
     return f"redis://{user}{host}:{port}/{options.get('db', 0)}"
-
-
-def is_outage(error: BaseException) -> bool:
-    """
-    Whether *error* says that the server is out of reach or cannot work, rather
-    than that a command is wrong.
-    """
-    if isinstance(error, exceptions.ResponseError):
-        return isinstance(error, _UNABLE) or str(error).startswith(("MISCONF", "MASTERDOWN"))
-    return isinstance(error, (exceptions.ConnectionError, exceptions.TimeoutError, OSError))
-
-
-def said(error: BaseException) -> str:
-    """
-    What *error* says, on one line, bounded.
-    """
-    return " ".join(str(error).split())[:400] or type(error).__name__
-
-
-def _remedy(error: BaseException) -> str:
-    text = f"{type(error).__name__} {error}"
-    for fragment, remedy in _REMEDIES:
-        if fragment in text:
-            return remedy
-    return "check the address, and that the server is up"

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from chariots_core.errors import JobNotFound
-from chariots_core.jobs.changes import Guard, NewEvent
+from chariots_core.jobs.changes import Guard, NewEvent, When
 from chariots_core.jobs.creation import ASKED, first_fields, replayed
+from chariots_core.jobs.lifecycle import claim_changes
 from chariots_core.jobs.record import (
     JobEvent,
     JobRecord,
@@ -23,8 +25,9 @@ from chariots_core.jobs.record import (
     is_storable,
 )
 from chariots_core.jobs.status import JobStatus
-from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, JobStore
+from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, JobStore, PendingClaim
 from chariots_core.jobs_redis import fields
+from chariots_core.jobs_redis.exchange import Along
 from chariots_core.jobs_redis.server import RedisServer, Script
 
 _asked: Final = attrgetter(*ASKED)
@@ -134,6 +137,43 @@ class RedisJobStore(JobStore):
         )
         return self._record(row)
 
+    def claim_along(self, job_id: str, *, worker: str, lease: float) -> ClaimAlong | None:
+        if not is_job_id(job_id):
+            return None
+        guard = ("queued", "", "", "", "", When.startable.value, "running")
+        return self._along(self._packed("change", job_id, *guard, *_claim(worker, lease)))
+
+    def taking(self, queues: Mapping[str, Sequence[str]], *, worker: str, lease: float) -> bytes:
+        """
+        What `take_along` sends.
+
+        Args:
+            queues: lists on the same server, the first one first; for each the
+                command that removes what else there is of a message, whose name
+                is put at the end of its last word.
+            worker: see `chariots_core.jobs.lifecycle.claim`.
+            lease: likewise.
+        """
+        told = [part for key, words in queues.items() for part in (key, len(words), *words)]
+        return self._packed("take", len(queues), *told, *_claim(worker, lease))
+
+    def take_along(self, taking: bytes) -> ClaimAlong:
+        """
+        Take a message out of a list, and claim its job in the same step, together
+        with the next change that this thread makes.
+
+        Args:
+            taking: what `taking` returned.
+        """
+        return self._along(taking)
+
+    def _packed(self, *arguments: object) -> bytes:
+        script = self._script.digest
+        return self._server.pack(("EVALSHA", script, len(self._keys), *self._keys, *arguments))
+
+    def _along(self, packed: bytes) -> ClaimAlong:
+        return ClaimAlong(self._server, self._server.send_along(packed, 1), app=self.app)
+
     def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         if not all(map(is_storable, filter(None, (query.pipeline, query.backend)))):
             return []
@@ -224,6 +264,31 @@ class RedisJobStore(JobStore):
 
     def close(self) -> None:
         self._server.close()
+
+
+class ClaimAlong(PendingClaim):
+    """
+    A claim that goes to the server with the next command.
+    """
+
+    def __init__(self, server: RedisServer, along: Along, *, app: str) -> None:
+        self._app = app
+        self._server = server
+        self._along = along
+
+    def settle(self) -> JobRecord | None:
+        answers = self._server.answers(self._along)
+        # An error: the server does not know the script, which the claims that follow
+        # make known, or it cannot work. Whatever it is, nothing was claimed.
+        if not answers or answers[0] is None or isinstance(answers[0], Exception):
+            return None
+        return fields.job_from(answers[0], app=self._app)
+
+
+@cache
+def _claim(worker: str, lease: float) -> list[str | int]:
+    changes = fields.changes_of(claim_changes(worker=worker, lease=lease))
+    return [1, *_event(NewEvent(kind="state")), *changes]
 
 
 def _counters(guard: Guard) -> list[str | int]:
