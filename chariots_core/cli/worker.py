@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from chariots_core.workers.handle import WorkerProcess
     from chariots_core.workers.pool import BaseWorkerPool
-    from chariots_core.workers.session import WorkerSettings
+    from chariots_core.workers.settings import WorkerSettings
 
 
 def read_queues(ctx: click.Context, param: click.Parameter, names: tuple[str, ...]) -> Any:
@@ -137,7 +137,7 @@ def _settings(spec: str, text: str | None, options: Mapping[str, Any]) -> Worker
 
     from chariots_core.workers.app_specs import full_spec
     from chariots_core.workers.contracts import RunnerSettings
-    from chariots_core.workers.session import WorkerSettings
+    from chariots_core.workers.settings import WorkerSettings
 
     if text is not None:
         settings = WorkerSettings.from_json(text)

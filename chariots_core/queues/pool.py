@@ -11,7 +11,7 @@ import attrs
 
 from chariots_core.jobs.record import NewJob
 from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
-from chariots_core.queues.transport import Transport
+from chariots_core.queues.transport import Consumer, Message, Transport
 from chariots_core.workers import (
     CORE_CAPABILITIES,
     BaseWorkerPool,
@@ -121,14 +121,11 @@ class QueuePool(BaseWorkerPool):
         Take one message after the other from the session's queues.
         """
         with self.transport.consumer(session.app_name, session.queues) as consumer:
+            session.meanwhile = consumer.attend
             while session.keep_running():
                 message = consumer.take(session)
-                if message is None:
-                    continue
-                if session.run(message.job_id) is RunOutcome.HANDED_BACK:
-                    consumer.put_back(message)
-                else:
-                    consumer.drop(message)
+                if message is not None:
+                    _run(message, session, consumer)
 
     def after_fork_in_child(self) -> None:
         """
@@ -142,3 +139,24 @@ class QueuePool(BaseWorkerPool):
         """
         super().close()
         self.transport.close()
+
+
+def _run(message: Message, session: WorkerSession, consumer: Consumer) -> None:
+    """
+    Run the job of a message. Its message has done what it is for once the job
+    is claimed, so it goes, and the next is asked for, while the outcome is written.
+    """
+    left = [message]
+
+    def ahead() -> None:
+        consumer.drop(left.pop())
+        consumer.ahead(session)
+
+    if message.claimed is None:
+        outcome = session.run(message.job_id, ahead=ahead)
+    else:
+        outcome = session.run_claimed(message.claimed, since=message.since, ahead=ahead)
+    for one in left:
+        # What was claimed and is handed back has been sent anew.
+        keep = outcome is RunOutcome.HANDED_BACK and one.claimed is None
+        (consumer.put_back if keep else consumer.drop)(one)

@@ -96,6 +96,7 @@ class Link:
     def __init__(self, parameters: Sequence[pika.connection.Parameters], *, seconds: float) -> None:
         self.seconds = seconds
         self.deliveries: deque[tuple[int, bytes]] = deque()
+        self.consumers: list[Any] = []
         self._loop = _Loop()
         self._opened: list[Any] = []
         self._connection: Any = None
@@ -170,23 +171,33 @@ class Link:
             self._declared -= set(queues)
         return False
 
-    def consume(self, queues: Sequence[str]) -> None:
+    def consume(self, queues: Sequence[str], *, prefetch: int) -> None:
         """
-        Ask for the messages of some queues, one at a time in all.
+        Ask for the messages of some queues: as many in all as are not settled.
         """
-        self._ask(self._channel.basic_qos, prefetch_count=1, global_qos=len(queues) > 1)
+        self._ask(self._channel.basic_qos, prefetch_count=prefetch, global_qos=len(queues) > 1)
         for queue in queues:
-            self._ask(self._channel.basic_consume, queue, self._deliver)
+            self.consumers.append(self._ask(self._channel.basic_consume, queue, self._deliver))
+
+    def rest(self) -> None:
+        """
+        Ask for no more messages, and give back those that wait here.
+        """
+        while self.consumers:
+            self._ask(self._channel.basic_cancel, self.consumers.pop().method.consumer_tag)
+        while self.deliveries:
+            self._channel.basic_nack(self.deliveries.pop()[0], requeue=True)
+        self.turn()
 
     def settle(self, tag: int, *, back: bool) -> None:
         """
-        Acknowledge a message, or give it back.
+        Give a message back; or acknowledge it, and all that came before it.
         """
         self._check()
         if back:
             self._channel.basic_nack(tag, requeue=True)
         else:
-            self._channel.basic_ack(tag)
+            self._channel.basic_ack(tag, multiple=True)
         self.turn()
 
     def close(self) -> None:
@@ -238,10 +249,11 @@ class Link:
         self._channel.add_on_return_callback(self._give_back)
         self._ask(self._channel.confirm_delivery, self._settled)
 
-    def _ask(self, ask: Callable[..., object], *arguments: Any, **options: Any) -> None:
+    def _ask(self, ask: Callable[..., object], *arguments: Any, **options: Any) -> Any:
         answers: list[Any] = []
         ask(*arguments, **options, callback=answers.append)
         self._until(lambda: answers)
+        return answers[0]
 
     def _until(self, done: Callable[[], object]) -> None:
         self._wait(done, self.seconds)

@@ -7,20 +7,16 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import cache
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final
 
 import attrs
 
 from chariots_core.errors import BrokerUnavailable
+from chariots_core.queues.rabbit_consumer import RabbitConsumer
 from chariots_core.queues.rabbit_link import BROKEN, Link
-from chariots_core.queues.transport import Message, Outage, Transport
+from chariots_core.queues.transport import Transport
 from chariots_core.workers import SubmitRequest
-
-if TYPE_CHECKING:
-    from chariots_core.workers import WorkerSession
 
 #: The most seconds that anything is waited for.
 _PATIENCE: Final = 5.0
@@ -126,7 +122,14 @@ class RabbitTransport(Transport):
         """
         What takes messages out of some queues.
         """
-        self._consumer = RabbitConsumer(self, [self.queue(app, name) for name in queues])
+        kept = [self.queue(app, name) for name in queues]
+        self._consumer = RabbitConsumer(
+            connect=lambda: self._declared(self.connect(), *kept),
+            queues=[queue.name for queue in kept],
+            # All queues of one engine have one form of messages.
+            name_of=kept[0].name_of,
+            unavailable=self.unavailable,
+        )
         return self._consumer
 
     def after_fork_in_child(self) -> None:
@@ -169,9 +172,10 @@ class RabbitTransport(Transport):
         return self._declared(self.connect(), queue)
 
     @staticmethod
-    def _declared(link: Link, queue: RabbitQueue) -> Link:
+    def _declared(link: Link, *queues: RabbitQueue) -> Link:
         try:
-            link.declare(queue.queues)
+            for queue in queues:
+                link.declare(queue.queues)
         except BaseException:
             link.drop()
             raise
@@ -184,99 +188,3 @@ class RabbitTransport(Transport):
                 link.leave_to_parent()
             self._pid, self._idle = os.getpid(), []
         return self._idle
-
-
-class RabbitConsumer:
-    """
-    Takes one message at a time. A context manager.
-
-    A message is acknowledged once its job has been run. A job that takes long
-    outlives the connection, which nobody serves meanwhile, or RabbitMQ's
-    patience; its message then goes to another worker, which finds that the job
-    runs, and drops it.
-
-    Args:
-        transport: where the connection comes from.
-        queues: the queues.
-    """
-
-    def __init__(self, transport: RabbitTransport, queues: Sequence[RabbitQueue]) -> None:
-        self._transport = transport
-        self._queues = queues
-        self._link: Link | None = None
-        self._outage = Outage()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._link is not None:
-            self._link.close()
-        self._link = None
-
-    def take(self, session: WorkerSession, seconds: float = 1.0) -> Message | None:
-        """
-        The next message; ``None`` if none came for some *seconds*, if the worker
-        is to stop, or if the server is out of reach, which is waited for.
-        """
-        try:
-            link = self._link = self._link or self._connect()
-            if not link.deliveries:
-                session.wait(seconds, *link.fds)
-                link.turn()
-        except (TimeoutError, *BROKEN) as error:
-            if self._link is None:
-                self._outage.wait(session, self._transport.unavailable(str(error)))
-            else:
-                # It may have broken while nobody served it: the next try tells.
-                self._link.drop()
-                self._link = None
-            return None
-        self._outage.end()
-        if not link.deliveries:
-            return None
-        tag, body = link.deliveries.popleft()
-        # All queues of one engine have one form of messages.
-        return Message(self._queues[0].name_of(body), "", (link, tag))
-
-    def put_back(self, message: Message) -> None:
-        """
-        Give a message back to its queue.
-        """
-        self._settle(message, back=True)
-
-    def drop(self, message: Message) -> None:
-        """
-        Acknowledge a message that is done with.
-        """
-        self._settle(message, back=False)
-
-    def after_fork_in_child(self) -> None:
-        """
-        Close a child's copy of the connection, without a word to the server.
-        """
-        if self._link is not None:
-            self._link.leave_to_parent()
-            self._link = None
-
-    def _connect(self) -> Link:
-        link = self._transport.connect()
-        try:
-            for queue in self._queues:
-                link.declare(queue.queues)
-            link.consume([queue.name for queue in self._queues])
-        except BaseException:
-            link.drop()
-            raise
-        return link
-
-    def _settle(self, message: Message, *, back: bool) -> None:
-        link, tag = message.tag
-        # A connection that is gone has given the message back by itself.
-        with suppress(*BROKEN):
-            link.settle(tag, back=back)

@@ -41,12 +41,6 @@ class RedisList:
     forget: tuple[str, ...]
     write: Callable[[SubmitRequest], list[list[Any]]]
 
-    def forgetting(self, name: str) -> list[str]:
-        """
-        The command that removes the message *name*.
-        """
-        return [*self.forget[:-1], f"{self.forget[-1]}{name}"]
-
 
 class RedisTransport(Transport):
     """
@@ -95,10 +89,8 @@ class RedisTransport(Transport):
         """
         What takes messages out of some queues, the first queue first.
         """
-        kept = {queue.key: queue for queue in (self.queue(app, name) for name in queues)}
-        self._consumer = RedisConsumer(
-            self.server, list(kept), lambda message: kept[message.queue].forgetting(message.id)
-        )
+        kept = [self.queue(app, name) for name in queues]
+        self._consumer = RedisConsumer(self.server, {queue.key: queue.forget for queue in kept})
         return self._consumer
 
     def job_store(self, app: str) -> JobStore:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
-from chariots_core.jobs.record import NewJob
+from chariots_core.jobs.record import JobRecord, NewJob
 from chariots_core.jobs.store import Created, IdempotencyKey, JobStore
 from chariots_core.workers import SubmitRequest
 
@@ -38,11 +38,15 @@ class Message:
         id: its name: `SubmitRequest.message_id`, where Chariots sent it.
         queue: where it came from, as the transport names it.
         tag: what else the transport needs to acknowledge it.
+        claimed: its job, where that has been claimed already.
+        since: when that was asked for, on the clock of `time.monotonic`.
     """
 
     id: str
     queue: str
     tag: Any = None
+    claimed: JobRecord | None = None
+    since: float = 0.0
 
     @property
     def job_id(self) -> str:
@@ -100,8 +104,23 @@ class Consumer(Protocol):
 
     def drop(self, message: Message) -> None:
         """
-        Forget a message that is done with.
+        Forget a message that is done with: its job has been run, or is none.
         """
+
+    def ahead(self, session: WorkerSession) -> None:  # noqa: ARG002 - for those that override it
+        """
+        Ask for the next message, which `take` will return, and wait for nothing:
+        a job has been run, and its outcome is about to be written. Nothing has
+        to be done here.
+        """
+        return
+
+    def attend(self) -> None:
+        """
+        Called about every half second while a job runs, to serve a connection,
+        say. It waits for no longer than it must. Nothing has to be done here.
+        """
+        return
 
 
 class Transport(Protocol):

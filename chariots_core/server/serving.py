@@ -25,7 +25,7 @@ from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.isolation.unix import die_with_parent
 from chariots_core.workers.pool import BaseWorkerPool
 from chariots_core.workers.risks import tell_risks
-from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from chariots_core.workers.spawn import spawn_worker
 from chariots_core.workers.supervisor import LAST_GRACE, Slot, Supervisor

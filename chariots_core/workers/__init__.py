@@ -69,7 +69,8 @@ from chariots_core.workers.requests import SubmitRequest
 if TYPE_CHECKING:
     from chariots_core.workers.process import run_worker_process
     from chariots_core.workers.runner import JobRunner
-    from chariots_core.workers.session import WorkerSession, WorkerSettings
+    from chariots_core.workers.session import WorkerSession
+    from chariots_core.workers.settings import WorkerSettings
     from chariots_core.workers.signals import StopSignals
 
 __all__ = [
@@ -102,7 +103,7 @@ _LATE = {
     "JobRunner": "runner",
     "StopSignals": "signals",
     "WorkerSession": "session",
-    "WorkerSettings": "session",
+    "WorkerSettings": "settings",
     "run_worker_process": "process",
 }
 

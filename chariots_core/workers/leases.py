@@ -24,17 +24,20 @@ class Lease:
         store: where the job is.
         record: the job, just claimed.
         settings: see `RunnerSettings`.
+        since: when the claim was asked for, on the clock of `time.monotonic`.
 
     Attributes:
         record: as it was claimed.
         renew_at: when it is to be renewed next, on the clock of `time.monotonic`.
     """
 
-    def __init__(self, store: JobStore, record: JobRecord, settings: RunnerSettings) -> None:
+    def __init__(
+        self, store: JobStore, record: JobRecord, settings: RunnerSettings, *, since: float
+    ) -> None:
         self.record = record
         self._store = store
         self._settings = settings
-        self.renew_at = time.monotonic() + settings.renew_interval
+        self.renew_at = since + settings.renew_interval
 
     def renew(self, progress: Progress | None = None) -> JobRecord | None:
         """

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from chariots_core.errors import ChariotsError
-from chariots_core.workers.session import WorkerSession, WorkerSettings
+from chariots_core.workers.session import WorkerSession
+from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.signals import StopSignals
 
 if TYPE_CHECKING:

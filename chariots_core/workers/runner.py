@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Final, Self
+from typing import Self
 
 from chariots_core import patience
 from chariots_core.errors import StaleAttempt
@@ -22,19 +22,13 @@ from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import QueueJobStore
 from chariots_core.workers.commits import commit_patiently, log_failure
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
+from chariots_core.workers.followup import emit, follow_up
 from chariots_core.workers.isolation import Ending, Host, StartAborted, make_executor
 from chariots_core.workers.leases import Lease
 from chariots_core.workers.supervision import Supervision
 from chariots_core.workers.switch import StopSwitch
 
 logger = logging.getLogger(__name__)
-
-_OUTCOMES: Final = {
-    JobStatus.done: RunOutcome.DONE,
-    JobStatus.failed: RunOutcome.FAILED,
-    JobStatus.queued: RunOutcome.RETRIED,
-    JobStatus.deferred: RunOutcome.RETRIED,
-}
 
 
 class JobRunner:
@@ -128,9 +122,13 @@ class JobRunner:
         with suppress(StartAborted):
             self._executor.prepare()
 
-    def run(self, job_id: str) -> RunOutcome:
+    def run(self, job_id: str, *, ahead: Callable[[], None] | None = None) -> RunOutcome:
         """
         Run the job that a queue has delivered, if there is one and it is still to be run.
+
+        Args:
+            job_id: the job.
+            ahead: see `run_claimed`.
 
         Returns:
             What became of it; `RunOutcome.SKIPPED_DUPLICATE` also where no job
@@ -145,7 +143,9 @@ class JobRunner:
             record = lifecycle.claim(
                 self._store, job_id, worker=self.worker_id, lease=self.settings.lease
             )
-        return RunOutcome.SKIPPED_DUPLICATE if record is None else self.run_claimed(record)
+        if record is None:
+            return RunOutcome.SKIPPED_DUPLICATE
+        return self.run_claimed(record, ahead=ahead)
 
     def run_next(self, *, backend: str, queues: Sequence[str]) -> RunOutcome | None:
         """
@@ -169,10 +169,26 @@ class JobRunner:
             )
         return None if record is None else self.run_claimed(record)
 
-    def run_claimed(self, record: JobRecord) -> RunOutcome:
+    def run_claimed(
+        self,
+        record: JobRecord,
+        *,
+        since: float | None = None,
+        ahead: Callable[[], None] | None = None,
+    ) -> RunOutcome:
         """
         Run a job that this worker has claimed, and commit what became of it.
+
+        Args:
+            record: the job.
+            since: when the claim was asked for, on the clock of `time.monotonic`,
+                if that was a while ago.
+            ahead: called before a result is committed that needs nothing more
+                than that, if this runner can begin the next job right after it:
+                to ask for that job meanwhile. It waits for nothing; an exception
+                in it is logged.
         """
+        since = time.monotonic() if since is None else since
         with self._bounded():
             if record.pipeline not in self._app.pipeline_names:
                 delay = self._unknown_pipeline_delay(record)
@@ -180,12 +196,19 @@ class JobRunner:
             if self.stopping:
                 return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
             self.current = record
-            self._lease = Lease(self._store, record, self.settings)
+            self._lease = Lease(self._store, record, self.settings, since=since)
             try:
-                return self._execute(self._lease)
+                return self._execute(self._lease, ahead)
             finally:
                 self.current = self._lease = None
                 self._executor.tidy()
+
+    def release(self, record: JobRecord) -> RunOutcome:
+        """
+        Hand a job back that this worker has claimed and not begun: the attempt does not count.
+        """
+        with self._bounded():
+            return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
 
     def stop(self) -> None:
         """
@@ -211,7 +234,7 @@ class JobRunner:
 
     # -- one attempt
 
-    def _execute(self, lease: Lease) -> RunOutcome:
+    def _execute(self, lease: Lease, ahead: Callable[[], None] | None) -> RunOutcome:
         record = lease.record
         try:
             execution = self._executor.start(record)
@@ -223,7 +246,7 @@ class JobRunner:
             # The fault is this worker's: the attempt has not begun, and does not count.
             self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
             raise
-        self._emit(record)
+        emit(self._app, record)
         supervision = Supervision(
             lease=lease,
             execution=execution,
@@ -233,10 +256,12 @@ class JobRunner:
         )
         try:
             ending = supervision.watch()
+            if ahead is not None and self._goes_on_after(ending):
+                self._aside(ahead, "looking ahead")
             settled = self._commit(record, ending, execution.output())
         except StaleAttempt as stale:
             return _stale(record, stale)
-        return RunOutcome.STALE if settled is None else self._follow_up(settled)
+        return RunOutcome.STALE if settled is None else follow_up(self._app, settled)
 
     def _bounded(self) -> AbstractContextManager[None]:
         """
@@ -255,11 +280,27 @@ class JobRunner:
                 self._lease.renew()
             self._attend()
 
+    def _goes_on_after(self, ending: Ending) -> bool:
+        """
+        Whether the next job can begin as soon as this one's result is committed.
+        """
+        return (
+            isinstance(ending, JobOutput)
+            and ending.manifest_json is None
+            and self._executor.can_go_on()
+            and not self.stopping
+        )
+
     def _attend(self) -> None:
+        self._aside(self._housekeeping, "housekeeping")
+
+    def _aside(self, call: Callable[[], None], what: str) -> None:
         try:
-            self._housekeeping()
+            call()
         except Exception:
-            logger.exception("housekeeping failed", extra={"action": "housekeeping_failed"})
+            logger.exception(
+                "%s failed", what, extra={"action": f"{what.replace(' ', '_')}_failed"}
+            )
 
     def _commit(self, record: JobRecord, ending: Ending, output: str | None) -> JobRecord | None:
         """
@@ -324,7 +365,7 @@ class JobRunner:
             return RunOutcome.STALE
         if released is None:
             return RunOutcome.STALE
-        outcome = self._follow_up(released)
+        outcome = follow_up(self._app, released)
         # It fails instead, if somebody asked for its end.
         return RunOutcome.HANDED_BACK if outcome is RunOutcome.RETRIED else outcome
 
@@ -334,48 +375,6 @@ class JobRunner:
             self.settings.unknown_pipeline_max_delay,
         )
         return min(longest, first * 2.0 ** min(record.generation - 1, 32))
-
-    def _follow_up(self, record: JobRecord) -> RunOutcome:
-        """
-        What comes after a commit. Whatever fails here, `tick` does again.
-        """
-        if record.is_unpublished:
-            self._publish(record)
-        if record.status is JobStatus.queued:
-            self._dispatch(record)
-        self._emit(record)
-        return _OUTCOMES[record.status]
-
-    def _publish(self, record: JobRecord) -> None:
-        try:
-            self._app.publish(record)
-            lifecycle.mark_published(self._store, record)
-        except Exception:
-            logger.exception(
-                "what job %s trained is not published yet",
-                record.id,
-                extra={"action": "publish_failed", "job_id": record.id},
-            )
-
-    def _dispatch(self, record: JobRecord) -> None:
-        try:
-            self._app.dispatch(record)
-        except Exception:
-            logger.exception(
-                "job %s is not handed to the queue yet",
-                record.id,
-                extra={"action": "dispatch_failed", "job_id": record.id},
-            )
-
-    def _emit(self, record: JobRecord) -> None:
-        try:
-            self._app.emit(record.status.value, record)
-        except Exception:
-            logger.exception(
-                "an observer of job %s failed",
-                record.id,
-                extra={"action": "observer_failed", "job_id": record.id},
-            )
 
 
 def _stale(record: JobRecord, stale: StaleAttempt) -> RunOutcome:

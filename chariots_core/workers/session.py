@@ -4,7 +4,6 @@ What a worker process is given to work with: when to go on, and how to run a job
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -15,15 +14,16 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, TypeVar
 
-import attrs
-
 from chariots_core import patience
 from chariots_core.errors import BackendUnavailable
-from chariots_core.jobs.record import WorkerRecord
+from chariots_core.jobs.record import JobRecord, WorkerRecord
+from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.store import JobQuery, JobStore
 from chariots_core.jobs.tick import TICK_BUDGET, tick
-from chariots_core.workers.contracts import RunnerSettings, RunOutcome
+from chariots_core.workers.contracts import RunOutcome
 from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.runner import JobRunner
+from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -42,46 +42,6 @@ _FAREWELL: Final = 2.0
 #: How many jobs one tick settles: while a job runs, its lease waits meanwhile.
 _TICK_LIMIT: Final = 100
 _TICK_LIMIT_BUSY: Final = 10
-
-
-@attrs.frozen(kw_only=True)
-class WorkerSettings:
-    """
-    How a worker process works.
-
-    Attributes:
-        queues: the queues it takes jobs from.
-        beat_interval: seconds between two signs of life.
-        beat_ttl: seconds after the last one for which it is believed to live.
-        tick_interval: seconds, about, between two looks for what time has made due.
-        grace: seconds that a job may still take once the worker was asked to
-            stop; ``None``: no bound.
-        runner: how jobs are run.
-    """
-
-    queues: tuple[str, ...] = attrs.field(
-        default=("default",), validator=attrs.validators.min_len(1)
-    )
-    beat_interval: float = attrs.field(default=5.0, validator=attrs.validators.gt(0))
-    beat_ttl: float = attrs.field(default=15.0, validator=attrs.validators.gt(0))
-    tick_interval: float = attrs.field(default=2.0, validator=attrs.validators.gt(0))
-    grace: float | None = None
-    runner: RunnerSettings = attrs.field(factory=RunnerSettings)
-
-    def to_json(self) -> str:
-        """
-        The settings as text, for a worker in a new interpreter.
-        """
-        return json.dumps(attrs.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> WorkerSettings:
-        """
-        The settings that `to_json` wrote.
-        """
-        facts = json.loads(text)
-        runner = RunnerSettings(**facts.pop("runner"))
-        return cls(queues=tuple(facts.pop("queues")), runner=runner, **facts)
 
 
 class WorkerSession:
@@ -113,7 +73,13 @@ class WorkerSession:
         settings: how the worker works.
         signals: when it is to stop.
         on_ready: called once, when the worker will take a job now.
+
+    Attributes:
+        meanwhile: called about every half second while a job runs, between two
+            looks at it: to serve a connection, say. It waits for next to nothing.
     """
+
+    meanwhile: Callable[[], None]
 
     def __init__(
         self,
@@ -123,6 +89,7 @@ class WorkerSession:
         signals: StopSignals,
         on_ready: Callable[[], None] | None = None,
     ) -> None:
+        self.meanwhile = lambda: None
         self.worker_id = new_worker_id()
         self.settings = settings
         self._pool = pool
@@ -133,6 +100,7 @@ class WorkerSession:
         self._is_ready = False
         self._unfinished: dict[str, None] = {}
         self._failures = 0
+        self._in_doubt = False
         now = time.monotonic()
         self._next_beat = now
         self._next_tick = now + random.uniform(0.0, settings.tick_interval)
@@ -140,7 +108,7 @@ class WorkerSession:
             pool.app,
             worker_id=self.worker_id,
             settings=settings.runner,
-            housekeeping=self.housekeep,
+            housekeeping=self._keep_house,
             after_fork=pool.after_fork_in_child,
             listen=self._listen,
         )
@@ -193,6 +161,8 @@ class WorkerSession:
         if self._signals.requested:
             return False
         self.housekeep()
+        if self._in_doubt and self._aside(self._release_lost, "look for lost claims"):
+            self._in_doubt = False
         if not self._failures:
             self._get_ready()
         return not self._signals.requested
@@ -222,9 +192,20 @@ class WorkerSession:
         """
         return self._signals.wait(seconds, fds)
 
-    def run(self, job_id: str) -> RunOutcome:
+    @property
+    def job_store(self) -> JobStore:
+        """
+        Where the jobs are.
+        """
+        return self._store
+
+    def run(self, job_id: str, *, ahead: Callable[[], None] | None = None) -> RunOutcome:
         """
         Claim and run one job.
+
+        Args:
+            job_id: the job.
+            ahead: see `JobRunner.run_claimed`.
 
         Returns:
             What became of it. `RunOutcome.HANDED_BACK`, and only that, means
@@ -238,11 +219,42 @@ class WorkerSession:
         """
         if self._signals.requested:
             return RunOutcome.HANDED_BACK
-        outcome = self._guarded(lambda: self._runner.run(job_id), "claim a job")
+        ahead = self._unless_in_doubt(ahead)
+        outcome = self._guarded(lambda: self._runner.run(job_id, ahead=ahead), "claim a job")
         if outcome is not None:
             return outcome
+        self.doubt_claims()
         self.wait(self._pause())
         return RunOutcome.HANDED_BACK
+
+    def run_claimed(
+        self, record: JobRecord, *, since: float, ahead: Callable[[], None] | None = None
+    ) -> RunOutcome:
+        """
+        Run a job that was claimed for this worker as it was taken off the queue.
+
+        Returns:
+            What became of it: whatever that is, it is settled.
+
+        Raises:
+            ConfigurationError: no job can be run here as the settings say.
+        """
+        return self._runner.run_claimed(record, since=since, ahead=self._unless_in_doubt(ahead))
+
+    def release(self, record: JobRecord) -> None:
+        """
+        Hand a job back that was claimed for this worker and has not begun.
+        """
+        self._runner.release(record)
+
+    def doubt_claims(self) -> None:
+        """
+        Say that a job may have been claimed for this worker, and the answer was lost.
+
+        `keep_running` finds it, once the job store answers, and hands it back:
+        it has not begun, so the attempt does not count.
+        """
+        self._in_doubt = True
 
     def run_next(self) -> RunOutcome | None:
         """
@@ -254,10 +266,13 @@ class WorkerSession:
         """
         if self._signals.requested:
             return None
-        return self._guarded(
+        outcome = self._guarded(
             lambda: self._runner.run_next(backend=self._pool.name, queues=self.queues),
             "claim a job",
         )
+        if self._failures:
+            self.doubt_claims()
+        return outcome
 
     def close(self) -> None:
         """
@@ -270,6 +285,11 @@ class WorkerSession:
             self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
 
     # -- inside
+
+    def _keep_house(self) -> None:
+        self.housekeep()
+        if self._runner.current is not None:
+            self.meanwhile()
 
     def _listen(self) -> None:
         # The end of the grace, the word and the end of the parent come without a signal.
@@ -312,6 +332,25 @@ class WorkerSession:
         )
         for record in report.changed:
             app.emit(record.status.value, record)
+
+    def _unless_in_doubt(self, ahead: Callable[[], None] | None) -> Callable[[], None] | None:
+        # What is claimed and not running is taken for lost then.
+        return None if self._in_doubt else ahead
+
+    def _release_lost(self) -> bool:
+        """
+        Hand back whatever is claimed for this worker, which runs nothing now.
+        """
+        query = JobQuery(status=JobStatus.running, limit=1000)
+        for record in self._store.list_jobs(query):
+            if record.worker == self.worker_id:
+                _log.warning(
+                    "job %s was claimed for worker %s, which did not hear of it: it is handed back",
+                    *(record.id, self.worker_id),
+                    extra={"action": "claim_lost", "job_id": record.id},
+                )
+                self.release(record)
+        return True
 
     def _pause(self) -> float:
         return min(_RETRY[0] * 2.0 ** (self._failures - 1), _RETRY[1])

@@ -24,7 +24,7 @@ from chariots_core.workers.contracts import Isolation, RunnerSettings, StartMeth
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.isolation.unix import die_with_parent, flush_output
 from chariots_core.workers.process import EXIT_ERROR, run_worker_process
-from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.settings import WorkerSettings
 
 if TYPE_CHECKING:
     from chariots_core.workers.pool import BaseWorkerPool

@@ -18,7 +18,7 @@ import pytest
 from chariots_core.app import App
 from chariots_core.jobs import JobStatus, NewJob
 from chariots_core.workers.contracts import RunnerSettings
-from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.spawn import start_workers
 from tests.cli.conftest import Project, ended
 from tests.support import free_port, process_alive, wait_until

@@ -15,7 +15,7 @@ import pytest
 from chariots_core.jobs import JobQuery, JobRecord, JobStatus, NewJob
 from chariots_core.local import LocalWorkerPool
 from chariots_core.workers.contracts import Isolation, RunnerSettings
-from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.spawn import spawn_worker
 from tests.local.app import PlainApp, local_app
 from tests.support import process_alive, wait_until

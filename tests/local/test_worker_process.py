@@ -24,7 +24,8 @@ from chariots_core.local import LocalWorkerPool
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.process import EXIT_OK, EXIT_UNFINISHED
-from chariots_core.workers.session import WorkerSession, WorkerSettings
+from chariots_core.workers.session import WorkerSession
+from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.spawn import spawn_worker
 from tests.local.app import PlainApp
 from tests.support import ROOT, process_alive, wait_until

@@ -131,6 +131,49 @@ def test_store_out_of_reach_hands_back(tmp_path: Path, caplog: pytest.LogCapture
     assert "cannot claim a job" in caplog.text
 
 
+def test_lost_claim_is_handed_back(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """
+    A job that the store has claimed for a worker that never heard of it waits for
+    nobody's lease: the worker finds it, and the attempt does not count. What
+    others run is left to them.
+    """
+    pool = SlowPool(tmp_path)
+    app = PlainApp(worker_pool=pool, pipelines={"nap": nap})
+    jobs = [pool.execute_pipeline_async("nap", "0") for _ in range(2)]
+    with session_of(app) as session:
+        assert session.keep_running()
+        for job_id, worker in zip(jobs, (session.worker_id, "somebody else"), strict=True):
+            assert lifecycle.claim(app.job_store, job_id, worker=worker, lease=60.0) is not None
+
+        session.doubt_claims()
+        assert session.keep_running()
+
+        found = [app.job_store.get(job_id) for job_id in jobs]
+        assert [(JobStatus.queued, 0), (JobStatus.running, 1)] == [
+            (record.status, record.attempt) for record in found
+        ]
+        assert RunOutcome.DONE is session.run(jobs[0])
+    assert jobs[0] in caplog.text
+
+
+def test_nothing_is_claimed_ahead_while_claims_are_in_doubt(tmp_path: Path) -> None:
+    """
+    What is claimed ahead would be taken for a lost claim then.
+    """
+    pool = SlowPool(tmp_path)
+    app = PlainApp(worker_pool=pool, pipelines={"nap": nap})
+    jobs = [pool.execute_pipeline_async("nap", "0") for _ in range(2)]
+    asked: list[str] = []
+    with session_of(app) as session:
+        assert session.keep_running()
+        session.doubt_claims()
+        assert RunOutcome.DONE is session.run(jobs[0], ahead=lambda: asked.append("in doubt"))
+        assert session.keep_running()
+        assert RunOutcome.DONE is session.run(jobs[1], ahead=lambda: asked.append("sure"))
+
+    assert ["sure"] == asked
+
+
 def test_child_that_died_is_replaced_ahead(tmp_path: Path) -> None:
     """
     A worker whose child died has another one before it takes a job, not after.

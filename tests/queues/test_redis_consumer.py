@@ -52,11 +52,8 @@ class Waiting:
             os.close(end)
 
 
-def forgetting(message: Message) -> list[str]:
-    """
-    What a made-up engine keeps of a message.
-    """
-    return ["DEL", f"made-up:{message.id}"]
+#: What a made-up engine does to forget a message.
+FORGET = ("DEL", "made-up:")
 
 
 @pytest.fixture(name="session")
@@ -93,7 +90,7 @@ def test_first_queue_first(server: RedisServer, client: Redis, session: Any) -> 
     """
     client.rpush("second", "c")
     client.rpush("first", "a", "b")
-    with RedisConsumer(server, ["first", "second"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET, "second": FORGET}) as consumer:
         taken = [consumer.take(session) for _ in range(3)]
 
     assert [Message("a", "first"), Message("b", "first"), Message("c", "second")] == taken
@@ -103,7 +100,7 @@ def test_message_is_taken_as_it_comes(server: RedisServer, client: Redis, sessio
     """
     A consumer that waits gets a message when it is sent, and asks nobody meanwhile.
     """
-    with RedisConsumer(server, ["first"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET}) as consumer:
         assert consumer.take(session, 0.01) is None
         before = client.info("stats")["total_commands_processed"]
         assert [None] * 5 == [consumer.take(session, 0.01) for _ in range(5)]
@@ -124,7 +121,7 @@ def test_stop_ends_the_waiting(server: RedisServer, client: Redis, session: Any)
     """
     (46) A consumer that is to stop does so at once, and nobody waits for messages then.
     """
-    with RedisConsumer(server, ["first"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET}) as consumer:
         session.stop()
         assert consumer.take(session, 30.0) is None
         wait_until(lambda: blocked(client) == 1)
@@ -140,7 +137,7 @@ def test_message_that_comes_too_late_goes_back(
     """
     (47, 49) A message that was sent to a consumer as it stopped is the next one's, in its place.
     """
-    with RedisConsumer(server, ["first"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET}) as consumer:
         session.stop()
         assert consumer.take(session, 30.0) is None
         wait_until(lambda: blocked(client) == 1)
@@ -155,7 +152,7 @@ def test_child_closes_its_copy(server: RedisServer, client: Redis, session: Any)
     A child that was forked while its parent waits closes what it inherited, and
     the parent hears of the next message all the same.
     """
-    with RedisConsumer(server, ["first"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET}) as consumer:
         assert consumer.take(session, 0.01) is None
         pid = os.fork()
         if pid == 0:
@@ -177,7 +174,7 @@ def test_what_becomes_of_a_message(
     """
     client.rpush("first", "a-1", "b-1")
     client.hset("made-up:a-1", "status", "queued")
-    with RedisConsumer(server, ["first"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET}) as consumer:
         message = consumer.take(session)
         assert message is not None
         if handed_back:
@@ -202,7 +199,7 @@ def test_what_is_done_with_is_forgotten_over_a_lost_connection(
     """
     client.rpush("first", "a", "b")
     client.set("made-up:a", "kept")
-    with RedisConsumer(server, ["first"], forgetting) as consumer:
+    with RedisConsumer(server, {"first": FORGET}) as consumer:
         message = consumer.take(session, 10.0)
         assert message is not None
         consumer.drop(message)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from chariots_core.queues import Message, QueueOptions, QueuePool, Transport
+from chariots_core.queues import Consumer, Message, QueueOptions, QueuePool, Transport
 from chariots_core.workers import RunnerSettings, SubmitRequest, WorkerSession, WorkerSettings
 from chariots_core.workers.signals import StopSignals
 from tests.local.app import PlainApp
 
 
-class Taker:
+class Taker(Consumer):
     """
     Takes messages out of a deque, until there is none: then its worker is to stop.
     """

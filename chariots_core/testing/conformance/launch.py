@@ -22,7 +22,7 @@ from chariots_core.testing.conformance.remote import Remote
 from chariots_core.testing.conformance.web import Web, free_port
 from chariots_core.workers import BaseWorkerPool
 from chariots_core.workers.contracts import Isolation, RunnerSettings
-from chariots_core.workers.session import WorkerSettings
+from chariots_core.workers.settings import WorkerSettings
 
 #: The app of the kit, as a command line names it.
 MODULE: Final = "chariots_core.testing.conformance.served"

@@ -82,6 +82,12 @@ class Executor(ABC):
         """
 
     @abstractmethod
+    def can_go_on(self) -> bool:
+        """
+        Whether the next attempt could begin at once after the one that has just ended.
+        """
+
+    @abstractmethod
     def start(self, record: JobRecord) -> Execution:
         """
         Begin the attempt that *record* claims.
@@ -168,6 +174,12 @@ class ChildExecutor(Executor):
                 seconds=self._settings.store_patience, unless=lambda: self._host.switch.stopping
             ):
                 preload(self._host.app)
+
+    def can_go_on(self) -> bool:
+        if self._settings.isolation == "fresh":
+            # A fork is quick, a new interpreter loads everything anew.
+            return self._method == "fork"
+        return self._child is not None and not self._is_worn_out(self._child)
 
     def start(self, record: JobRecord) -> Execution:
         child = self._ready_child()

@@ -23,10 +23,16 @@ _Work: TypeAlias = "SimpleQueue[Callable[[], None] | None]"
 class _Helper:
     """
     A thread that does one thing after the other; a byte in its pipe tells of each end.
+
+    Args:
+        wake: what else ends a wait for that.
     """
 
-    def __init__(self) -> None:
-        self.ended, self._told = os.pipe()
+    def __init__(self, wake: int) -> None:
+        self._ended, self._told = os.pipe()
+        self._poller = select.poll()
+        for fd in (self._ended, wake):
+            self._poller.register(fd, select.POLLIN)
         self._work: _Work = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="chariots-job", daemon=True)
         self._thread.start()
@@ -37,11 +43,17 @@ class _Helper:
         """
         self._work.put(work)
 
+    def wait(self, seconds: float) -> None:
+        """
+        Wait for the end of what it is at, or to be woken.
+        """
+        self._poller.poll(seconds * 1000)
+
     def rest(self) -> None:
         """
         Take note of an end.
         """
-        os.read(self.ended, 1)
+        os.read(self._ended, 1)
 
     def dismiss(self) -> None:
         """
@@ -53,7 +65,7 @@ class _Helper:
         while (work := self._work.get()) is not None:
             work()
             os.write(self._told, b".")
-        os.close(self.ended)
+        os.close(self._ended)
         os.close(self._told)
 
 
@@ -64,13 +76,11 @@ class ThreadExecution(Execution):
 
     can_stop = False
 
-    def __init__(self, helper: _Helper, app: RunnerApp, record: JobRecord, wake: int) -> None:
+    def __init__(self, helper: _Helper, app: RunnerApp, record: JobRecord) -> None:
         self._app = app
+        self._helper = helper
         self._ending: Ending | None = None
         self._progress: Progress | None = None
-        self._poller = select.poll()
-        for fd in (helper.ended, wake):
-            self._poller.register(fd, select.POLLIN)
         job = JobInput(
             job_id=record.id,
             attempt=record.attempt,
@@ -89,7 +99,7 @@ class ThreadExecution(Execution):
         return self._ending is not None
 
     def wait(self, timeout: float) -> Ending | None:
-        self._poller.poll(max(0.0, timeout) * 1000)
+        self._helper.wait(max(0.0, timeout))
         return self._ending
 
     def progress(self) -> Progress | None:
@@ -129,11 +139,12 @@ class ThreadExecutor(Executor):
         Do nothing: a thread starts quickly.
         """
 
+    def can_go_on(self) -> bool:
+        return True
+
     def start(self, record: JobRecord) -> Execution:
-        self._helper = self._helper or _Helper()
-        self._execution = ThreadExecution(
-            self._helper, self._host.app, record, self._host.switch.fd
-        )
+        self._helper = self._helper or _Helper(self._host.switch.fd)
+        self._execution = ThreadExecution(self._helper, self._host.app, record)
         return self._execution
 
     def tidy(self) -> None:
