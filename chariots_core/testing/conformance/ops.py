@@ -318,6 +318,7 @@ def _recorded(value: Mapping[str, Any]) -> int:
     ledger = _ledger(value)
     ledger.write("start", value.get("note"))
     _gate(value).pass_through()
+    time.sleep(value.get("nap", 0.0))
     ledger.write("finish", value.get("note"))
     return os.getpid()
 

@@ -31,6 +31,7 @@ class Plan:
         jobs: how many jobs; every tenth one trains.
         workers: how many workers are kept alive.
         attempts: how often a job may be started.
+        nap: seconds that a job takes, not scaled: a quick queue is to see some kills, too.
         pause: seconds between two kills, not scaled.
         timeout: seconds in which every job has to end, not scaled.
         restarts: how often the broker is stopped and started meanwhile, where
@@ -40,13 +41,14 @@ class Plan:
     jobs: int = 60
     workers: int = 3
     attempts: int = 10
+    nap: float = 0.0
     pause: float = 0.5
     timeout: float = 45.0
     restarts: int = 0
 
 
 #: What ``--conformance-soak`` asks for.
-LONG = Plan(jobs=1000, workers=4, pause=1.0, timeout=1200.0, restarts=2)
+LONG = Plan(jobs=1000, workers=4, nap=0.03, pause=1.0, timeout=1200.0, restarts=2)
 
 
 class Soak(KitFixtures):
@@ -74,7 +76,7 @@ class Soak(KitFixtures):
         """
         before = registered(deployment)
         workers = [worker() for _ in range(soak.workers)]
-        jobs = [_submit(deployment, number, soak.attempts) for number in range(soak.jobs)]
+        jobs = [_submit(deployment, number, soak) for number in range(soak.jobs)]
         deaths: Counter[str] = Counter()
         restarts = [broker] * soak.restarts if broker and hasattr(broker, "stop") else []
 
@@ -111,10 +113,10 @@ class Soak(KitFixtures):
         assert len(trained) == len(versions(deployment) - before)
 
 
-def _submit(deployment: Deployment, number: int, attempts: int) -> JobRecord:
+def _submit(deployment: Deployment, number: int, soak: Plan) -> JobRecord:
     pipeline = "write" if number % 10 else "train"
-    task = deployment.task("soak", note=number)
-    return deployment.submit(pipeline, task, max_attempts=attempts)
+    task = deployment.task("soak", note=number, nap=soak.nap)
+    return deployment.submit(pipeline, task, max_attempts=soak.attempts)
 
 
 def _kill_one(deployment: Deployment, workers: list[Workers]) -> str:
