@@ -81,6 +81,8 @@ class JobRunner:
         self._housekeeping = housekeeping or (lambda: None)
         self._switch = StopSwitch(listen or (lambda: None))
         self._lease: Lease | None = None
+        # Attempts that began and whose end is not known to be written.
+        self._begun: set[tuple[str, int]] = set()
         self._executor = make_executor(
             Host(
                 app=app,
@@ -203,6 +205,12 @@ class JobRunner:
                 self.current = self._lease = None
                 self._executor.tidy()
 
+    def has_begun(self, record: JobRecord) -> bool:
+        """
+        Whether the attempt of *record* began here, and its end could not be written.
+        """
+        return (record.id, record.token) in self._begun
+
     def release(self, record: JobRecord) -> RunOutcome:
         """
         Hand a job back that this worker has claimed and not begun: the attempt does not count.
@@ -246,6 +254,8 @@ class JobRunner:
             # The fault is this worker's: the attempt has not begun, and does not count.
             self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
             raise
+        attempt = (record.id, record.token)
+        self._begun.add(attempt)
         emit(self._app, record)
         supervision = Supervision(
             lease=lease,
@@ -260,8 +270,12 @@ class JobRunner:
                 self._aside(ahead, "looking ahead")
             settled = self._commit(record, ending, execution.output())
         except StaleAttempt as stale:
+            self._begun.discard(attempt)
             return _stale(record, stale)
-        return RunOutcome.STALE if settled is None else follow_up(self._app, settled)
+        if settled is None:
+            return RunOutcome.STALE
+        self._begun.discard(attempt)
+        return follow_up(self._app, settled)
 
     def _bounded(self) -> AbstractContextManager[None]:
         """

@@ -339,11 +339,11 @@ class WorkerSession:
 
     def _release_lost(self) -> bool:
         """
-        Hand back whatever is claimed for this worker, which runs nothing now.
+        Hand back what is claimed for this worker, which runs nothing now, and never began.
         """
         query = JobQuery(status=JobStatus.running, limit=1000)
         for record in self._store.list_jobs(query):
-            if record.worker == self.worker_id:
+            if record.worker == self.worker_id and not self._runner.has_begun(record):
                 _log.warning(
                     "job %s was claimed for worker %s, which did not hear of it: it is handed back",
                     *(record.id, self.worker_id),

@@ -156,6 +156,35 @@ def test_lost_claim_is_handed_back(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert jobs[0] in caplog.text
 
 
+def test_attempt_that_began_is_no_lost_claim(tmp_path: Path) -> None:
+    """
+    One whose outcome could not be written has run: it counts, and its lease settles it.
+    """
+    pool = SlowPool(tmp_path)
+    away = tmp_path / "away.db"
+
+    def take_store_away(_: object) -> str:
+        pool.close()
+        (tmp_path / "jobs.db").rename(away)
+        (tmp_path / "jobs.db").mkdir()
+        return "ran"
+
+    app = PlainApp(worker_pool=pool, pipelines={"away": take_store_away})
+    job_id = pool.execute_pipeline_async("away", "0")
+    runner = RunnerSettings(isolation="thread", commit_patience=0.1, lease=60.0)
+    with session_of(app, WorkerSettings(runner=runner)) as session:
+        assert session.keep_running()
+        assert RunOutcome.STALE is session.run(job_id)
+        (tmp_path / "jobs.db").rmdir()
+        away.rename(tmp_path / "jobs.db")
+
+        session.doubt_claims()
+        assert session.keep_running()
+
+        record = app.job_store.get(job_id)
+    assert (JobStatus.running, 1) == (record.status, record.attempt)
+
+
 def test_nothing_is_claimed_ahead_while_claims_are_in_doubt(tmp_path: Path) -> None:
     """
     What is claimed ahead would be taken for a lost claim then.
