@@ -5,6 +5,7 @@ A swarm of brief jobs on RabbitMQ: some messages come in advance, and none waits
 from __future__ import annotations
 
 import contextlib
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -30,10 +31,10 @@ class Queue:
     A queue of an app of its own, with its jobs in Redis.
     """
 
-    def __init__(self, rabbitmq: RabbitProcess, redis: RedisProcess) -> None:
+    def __init__(self, rabbitmq: RabbitProcess, redis: RedisProcess, query: str = "") -> None:
         self.rabbitmq = rabbitmq
         self.app = f"swarm-{uuid.uuid4().hex[:8]}"
-        transport = DramatiqWorkerPool(url=rabbitmq.url, job_store=redis.url).transport
+        transport = DramatiqWorkerPool(url=rabbitmq.url + query, job_store=redis.url).transport
         assert isinstance(transport, RabbitTransport)
         self.transport = transport
         self.store = RedisJobStore(redis.url, app=self.app)
@@ -145,6 +146,30 @@ def test_swarm_is_sent_in_advance_and_given_back(queue: Queue) -> None:
             assert take(idle, queue) is not None
 
     assert {f"late{number}" for number in range(10)} == {first.job_id, *others}
+
+
+@pytest.mark.parametrize("attended", [True, False])
+def test_connection_outlives_a_long_job(
+    rabbitmq: RabbitProcess, redis_server: RedisProcess, attended: bool
+) -> None:
+    """
+    A worker shows signs of life while a job runs; without them RabbitMQ sends the message to another.
+    """
+    queue = Queue(rabbitmq, redis_server, "&heartbeat=1")
+    with queue.consumer() as busy, queue.consumer() as idle:
+        queue.send("long")
+        assert take(busy, queue) is not None
+        ends = time.monotonic() + 6.0
+        others: list[Message] = []
+        while time.monotonic() < ends and not others:
+            if attended:
+                busy.attend()
+            message = idle.take(queue.worker, 0.2)
+            others.extend([] if message is None else [message])
+
+    assert ([] if attended else ["long"]) == [message.job_id for message in others]
+    queue.transport.close()
+    queue.store.close()
 
 
 def test_every_message_of_a_swarm_is_acknowledged(queue: Queue) -> None:
