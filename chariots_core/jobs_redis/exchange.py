@@ -20,19 +20,19 @@ _STEP: Final = 0.05
 
 class Along:
     """
-    Commands that go to a server together with another one; see `RedisServer.send_along`.
+    A command that goes to a server together with another one; see `RedisServer.send_along`.
 
     Attributes:
-        is_sent: whether they may have reached the server.
-        answers: what came back; ``None`` while that is not known.
+        is_sent: whether it may have reached the server.
+        is_answered: whether an answer came back.
+        answer: the answer; an error as the exception.
     """
 
-    def __init__(self, packed: bytes, count: int) -> None:
+    def __init__(self, packed: bytes) -> None:
         self.packed: Final = packed
-        self.count: Final = count
         self.thread: Final = threading.get_ident()
-        self.is_sent = False
-        self.answers: list[Any] | None = None
+        self.is_sent = self.is_answered = False
+        self.answer: Any = None
 
 
 def exchange(connection: Any, arguments: tuple[Any, ...], along: Along | None = None) -> Any:
@@ -48,10 +48,10 @@ def exchange(connection: Any, arguments: tuple[Any, ...], along: Along | None = 
     packed = b"".join((*connection.pack_command(*arguments), along.packed))
     along.is_sent = True
     connection.send_packed_command([packed])
-    answers = [_or_error(lambda: _answer(connection))]
-    # The others are written in one go with the first, and may have been read already.
-    answers += (_or_error(connection.read_response) for _ in range(along.count))
-    answer, *along.answers = answers
+    answer = _or_error(lambda: _answer(connection))
+    # The other is written in one go with it, and may have been read already.
+    along.answer = _or_error(connection.read_response)
+    along.is_answered = True
     if isinstance(answer, exceptions.ResponseError):
         raise answer
     return answer

@@ -31,9 +31,6 @@ TIMEOUT: Final = 5.0
 
 _FORMS: Final = "redis://host:port/db, rediss://host:port/db or unix:///path/to/socket"
 
-#: What a server answers that does not know a script, and has done nothing.
-UNKNOWN_SCRIPT: Final = exceptions.NoScriptError
-
 
 class Unsent(StoreUnavailable):
     """
@@ -135,7 +132,7 @@ class RedisServer:
         with self.failing():
             try:
                 return self._send("EVALSHA", script.digest, len(keys), *keys, *arguments)
-            except UNKNOWN_SCRIPT:
+            except exceptions.NoScriptError:
                 # It was started anew, or its scripts were flushed. Nothing has run.
                 return self._send("EVAL", script.text, len(keys), *keys, *arguments)
 
@@ -149,37 +146,36 @@ class RedisServer:
         with self.failing():
             return self._send(*arguments)
 
-    def pack(self, *commands: Sequence[Any]) -> bytes:
+    def pack(self, *arguments: Any) -> bytes:
         """
-        Commands as they are sent.
+        A command as it is sent.
         """
-        return b"".join(self._packer.pack_commands(commands))
+        return b"".join(self._packer.pack_command(*arguments))
 
-    def send_along(self, packed: bytes, count: int) -> Along:
+    def send_along(self, packed: bytes) -> Along:
         """
-        Send commands right behind the next one of this thread, in one go: both
+        Send a command right behind the next one of this thread, in one go: both
         are answered in the time of one.
 
         Args:
-            packed: what `pack` made of them.
-            count: how many there are.
+            packed: what `pack` made of it.
         """
-        self._along = along = Along(packed, count)
+        self._along = along = Along(packed)
         return along
 
-    def answers(self, along: Along) -> list[Any]:
+    def answer_to(self, along: Along) -> Any:
         """
-        What came back to the commands of *along*, an error of a single one as the
-        exception; nothing where they have not been sent, and they are not any more.
+        What came back to *along*, an error as the exception; ``None`` where it has
+        not been sent, and it is not any more.
 
         Raises:
-            StoreUnavailable: they may have been sent, and nothing came back.
+            StoreUnavailable: it may have been sent, and nothing came back.
         """
         if self._along is along:
             self._along = None
-        if along.is_sent and along.answers is None:
+        if along.is_sent and not along.is_answered:
             raise StoreUnavailable(f"Redis at {self.name!r} has not answered")
-        return along.answers or []
+        return along.answer
 
     def ping(self) -> None:
         """
@@ -220,6 +216,7 @@ class RedisServer:
         for connection in self._idle:
             connection.disconnect()
         self._idle = []
+        self._along = None
 
     def close(self) -> None:
         """

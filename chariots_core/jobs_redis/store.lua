@@ -188,11 +188,10 @@ local function tell(id, job, kind, data, keep)
   return event
 end
 
--- Events come in threes too: kind, data, how many to keep. Returns where they end.
+-- Events come in threes too: kind, data, how many to keep.
 local function tell_all(id, job, at)
   local last = at + 3 * tonumber(ARGV[at])
   for i = at + 1, last, 3 do tell(id, job, ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
-  return last + 1
 end
 
 local function holds(id, job, when)

@@ -169,10 +169,10 @@ class RedisJobStore(JobStore):
 
     def _packed(self, *arguments: object) -> bytes:
         script = self._script.digest
-        return self._server.pack(("EVALSHA", script, len(self._keys), *self._keys, *arguments))
+        return self._server.pack("EVALSHA", script, len(self._keys), *self._keys, *arguments)
 
     def _along(self, packed: bytes) -> ClaimAlong:
-        return ClaimAlong(self._server, self._server.send_along(packed, 1), app=self.app)
+        return ClaimAlong(self._server, self._server.send_along(packed), app=self.app)
 
     def list_jobs(self, query: JobQuery) -> Sequence[JobRecord]:
         if not all(map(is_storable, filter(None, (query.pipeline, query.backend)))):
@@ -277,12 +277,12 @@ class ClaimAlong(PendingClaim):
         self._along = along
 
     def settle(self) -> JobRecord | None:
-        answers = self._server.answers(self._along)
+        answer = self._server.answer_to(self._along)
         # An error: the server does not know the script, which the claims that follow
         # make known, or it cannot work. Whatever it is, nothing was claimed.
-        if not answers or answers[0] is None or isinstance(answers[0], Exception):
+        if answer is None or isinstance(answer, Exception):
             return None
-        return fields.job_from(answers[0], app=self._app)
+        return fields.job_from(answer, app=self._app)
 
 
 @cache

@@ -5,6 +5,7 @@ What comes after a change of a job: it is published, handed over, told.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from chariots_core.jobs import lifecycle
@@ -27,45 +28,41 @@ def follow_up(app: RunnerApp, record: JobRecord) -> RunOutcome:
     What comes after a commit. Whatever fails here, `tick` does again.
     """
     if record.is_unpublished:
-        _publish(app, record)
+        _try(_publish, app, record, "what job %s trained is not published yet", "publish_failed")
     if record.status is JobStatus.queued:
-        _dispatch(app, record)
+        _try(_dispatch, app, record, "job %s is not handed to the queue yet", "dispatch_failed")
     emit(app, record)
     return _OUTCOMES[record.status]
-
-
-def _publish(app: RunnerApp, record: JobRecord) -> None:
-    try:
-        app.publish(record)
-        lifecycle.mark_published(app.job_store, record)
-    except Exception:
-        logger.exception(
-            "what job %s trained is not published yet",
-            record.id,
-            extra={"action": "publish_failed", "job_id": record.id},
-        )
-
-
-def _dispatch(app: RunnerApp, record: JobRecord) -> None:
-    try:
-        app.dispatch(record)
-    except Exception:
-        logger.exception(
-            "job %s is not handed to the queue yet",
-            record.id,
-            extra={"action": "dispatch_failed", "job_id": record.id},
-        )
 
 
 def emit(app: RunnerApp, record: JobRecord) -> None:
     """
     Tell the observers what a job is now.
     """
+    _try(_emit, app, record, "an observer of job %s failed", "observer_failed")
+
+
+def _publish(app: RunnerApp, record: JobRecord) -> None:
+    app.publish(record)
+    lifecycle.mark_published(app.job_store, record)
+
+
+def _dispatch(app: RunnerApp, record: JobRecord) -> None:
+    app.dispatch(record)
+
+
+def _emit(app: RunnerApp, record: JobRecord) -> None:
+    app.emit(record.status.value, record)
+
+
+def _try(
+    call: Callable[[RunnerApp, JobRecord], None],
+    app: RunnerApp,
+    record: JobRecord,
+    failure: str,
+    action: str,
+) -> None:
     try:
-        app.emit(record.status.value, record)
+        call(app, record)
     except Exception:
-        logger.exception(
-            "an observer of job %s failed",
-            record.id,
-            extra={"action": "observer_failed", "job_id": record.id},
-        )
+        logger.exception(failure, record.id, extra={"action": action, "job_id": record.id})
