@@ -19,6 +19,7 @@ import pika
 import psutil
 from pika.exceptions import AMQPError
 
+from chariots_core.testing.conformance.processes import halt
 from tests.support import free_port, services_hidden, wait_until
 
 #: Where distributions put the programs themselves: those on PATH insist on the machine's own node.
@@ -99,9 +100,7 @@ class RabbitProcess:
         """
         Let it take connections and answer nothing.
         """
-        for process in self._processes():
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
+        halt([process.pid for process in self._processes()])
 
     def thaw(self) -> None:
         """

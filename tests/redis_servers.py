@@ -15,6 +15,7 @@ import attrs
 from redis import Redis
 from redis.exceptions import RedisError
 
+from chariots_core.testing.conformance.processes import halt
 from tests.support import free_port, services_hidden, wait_until
 
 
@@ -97,7 +98,7 @@ class RedisProcess:
         Let it take connections and answer nothing.
         """
         assert self.process is not None
-        os.kill(self.process.pid, signal.SIGSTOP)
+        halt([self.process.pid])
 
     def thaw(self) -> None:
         """

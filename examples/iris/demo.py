@@ -20,6 +20,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 from rich.console import Console
@@ -40,12 +42,14 @@ FLOWERS = {
     "long all over": [7.2, 3.2, 6.0, 2.1],
 }
 console = Console(highlight=False)
+ctrl_c = SimpleNamespace(came=False, held=False)
 
 
 def main() -> int:
     """
     Run the demo; 0 if all went well.
     """
+    signal.signal(signal.SIGINT, on_interrupt)
     backend = os.environ.get("CHARIOTS_WORKER_POOL", "local")
     console.rule("[bold]Chariots: iris, trained on a worker and served over HTTP")
     with (
@@ -107,6 +111,7 @@ def step(name: str, text: str) -> None:
     """
     One line of the story.
     """
+    heed_interrupt()
     console.print(f"[bold green]{name:>8}[/]  {text}", soft_wrap=True)
 
 
@@ -146,17 +151,11 @@ def worker_pool(backend: str, folder: Path) -> Iterator[str]:
         )
     port = free_port()
     command = [program, "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    redis = subprocess.Popen(
-        [*command, "--appendonly", "yes", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
+    command += ["--appendonly", "yes", "--dir", str(folder)]
+    with running(command, stdout=subprocess.DEVNULL) as redis:
         wait_until(lambda: is_open(port), "the start of Redis")
         step("redis", f"a server of the demo's own on port {port}, process {redis.pid}")
         yield json.dumps({"backend": backend, "url": f"redis://127.0.0.1:{port}/0"})
-    finally:
-        end(redis)
 
 
 @contextlib.contextmanager
@@ -168,24 +167,51 @@ def served(folder: Path, pool: str) -> Iterator[tuple[str, subprocess.Popen[byte
     url = f"http://127.0.0.1:{port}"
     log = folder / "serve.log"
     command = [sys.executable, "-m", "chariots_core.cli", "serve", "app:app"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--port", str(port), "--processes", "2", "--job-workers", "1"],
-            cwd=folder,
-            env=environment(folder, pool),
-            stdout=output,
-            stderr=output,
-            # Ctrl-C is for the demo, which stops the server in its own way.
-            start_new_session=True,
-        )
+    command += ["--port", str(port), "--processes", "2", "--job-workers", "1"]
+    with (
+        log.open("wb") as output,
+        running(
+            command, cwd=folder, env=environment(folder, pool), stdout=output, stderr=output
+        ) as process,
+    ):
+        try:
+            wait_until(lambda: is_ready(url, process), "the server's start")
+            yield url, process
+        except (Exception, SystemExit):
+            console.print(log.read_text(errors="replace")[-4000:], markup=False)
+            raise
+
+
+@contextlib.contextmanager
+def running(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """
+    A server for as long as the demo needs it. Ctrl-C is for the demo alone, which ends it.
+    """
+    ctrl_c.held = True
+    process = subprocess.Popen(command, start_new_session=True, **options)
     try:
-        wait_until(lambda: is_ready(url, process), "the server's start")
-        yield url, process
-    except (Exception, SystemExit):
-        console.print(log.read_text(errors="replace")[-4000:], markup=False)
-        raise
+        ctrl_c.held = False
+        heed_interrupt()
+        yield process
     finally:
         end(process)
+
+
+def on_interrupt(*_: object) -> None:
+    """
+    Ctrl-C: at once, except while a process starts, which an exception would leave to nobody.
+    """
+    ctrl_c.came = True
+    if not ctrl_c.held:
+        raise KeyboardInterrupt
+
+
+def heed_interrupt() -> None:
+    """
+    Raise what was held back, or what Python had nobody to hand to, as within an import.
+    """
+    if ctrl_c.came:
+        raise KeyboardInterrupt
 
 
 def environment(folder: Path, pool: str) -> dict[str, str]:
@@ -272,6 +298,7 @@ def wait_until(condition: Callable[[], bool], what: str) -> None:
     """
     end = time.monotonic() + DEADLINE
     while not condition():
+        heed_interrupt()
         if time.monotonic() > end:
             raise SystemExit(f"{what} did not come within {DEADLINE:g} s")
         time.sleep(0.1)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from chariots_core.testing.conformance.processes import halt
 from tests.support import free_port
 
 #: Where distributions put the programs of the server, which are not on PATH.
@@ -90,11 +91,9 @@ class PrivatePostgres:
         chosen = [psutil.Process(pid) for pid in backends]
         if not backends:
             # From now on it makes no other.
-            main.suspend()
+            halt([main.pid])
             chosen = [main, *main.children(recursive=True)]
-        for process in chosen:
-            with suppress(psutil.NoSuchProcess):
-                process.suspend()
+        halt([process.pid for process in chosen])
         try:
             yield
         finally:

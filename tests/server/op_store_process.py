@@ -14,6 +14,7 @@ from typing import Self
 
 import psutil
 
+from chariots_core.testing.conformance.processes import halt
 from tests.server.served import descendants
 from tests.support import ROOT, free_port, port_open, process_alive, wait_until
 
@@ -71,16 +72,13 @@ class OpStoreProcess:
             with suppress(psutil.NoSuchProcess):
                 if process_alive(pid):
                     reached.append(psutil.Process(pid))
+        if number == signal.SIGSTOP:
+            halt([process.pid for process in reached])
+            return
         for process in reached:
             # A child may end by itself once its parent is gone.
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-        if number == signal.SIGSTOP:
-            # One that runs on another core may still answer for a moment.
-            wait_until(
-                lambda: {process.status() for process in reached} == {psutil.STATUS_STOPPED},
-                message="the processes stand still",
-            )
 
     def kill(self) -> None:
         """

@@ -50,6 +50,33 @@ def alive(pid: int) -> bool:
         return False
 
 
+def halt(pids: Iterable[int]) -> None:
+    """
+    SIGSTOP to processes, and return once every thread of theirs stands still: one that
+    another core runs goes on for a moment, and may answer what the test sends next.
+
+    Raises:
+        AssertionError: one of them goes on.
+    """
+    halted = list(pids)
+    _send(signal.SIGSTOP, halted)
+    wait_until(lambda: not any(map(_runs, halted)), message=f"the processes {halted} stand still")
+
+
+def _runs(pid: int) -> bool:
+    if not psutil.LINUX:
+        return alive(pid) and psutil.Process(pid).status() != psutil.STATUS_STOPPED
+    with contextlib.suppress(OSError):
+        states = [
+            # The state follows the name, which is in parentheses and may hold any.
+            file.read_text().rpartition(")")[2].split()[0]
+            for file in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+        # One that waits in the kernel (D) stops before it runs again.
+        return not set(states) <= {"T", "t", "D", "Z", "X"}
+    return alive(pid)
+
+
 class Process:
     """
     One started process with its descendants and its log.
@@ -137,16 +164,17 @@ class Process:
         SIGKILL to all at once, as when a container ends.
         """
         # Stopped first: nobody sees the death of another, or starts a new one.
-        self.stop()
+        for pids in ([self.pid], self.children):
+            _send(signal.SIGSTOP, pids)
         _send(signal.SIGKILL, self.pids)
         self.popen.wait(10)
 
     def stop(self) -> None:
         """
-        SIGSTOP to all: a machine that sleeps.
+        SIGSTOP to all: a machine that sleeps. They stand still on return.
         """
-        _send(signal.SIGSTOP, [self.pid])
-        _send(signal.SIGSTOP, self.children)
+        halt([self.pid])
+        halt(self.children)
 
     def cont(self) -> None:
         """
