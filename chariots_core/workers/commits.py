@@ -7,20 +7,110 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from chariots_core import patience as bounds
 from chariots_core.errors import StaleAttempt, StoreUnavailable
+from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
-from chariots_core.jobs.status import Reason
+from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import JobStore
-from chariots_core.workers.isolation.failures import Failure
+from chariots_core.workers.contracts import JobOutput, RunnerSettings
+from chariots_core.workers.isolation import Ending, Failure
+from chariots_core.workers.switch import StopSwitch
 
 logger = logging.getLogger(__name__)
 
 #: Seconds before a change is offered again, and the bound of that.
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 2.0
+
+
+class Commits:
+    """
+    Writes what became of attempts, as patiently as the settings say.
+
+    Each method returns the record as written, or ``None`` if the store stays out of
+    reach.
+
+    Args:
+        store: where the jobs are.
+        settings: see `RunnerSettings`.
+        switch: tells that the worker shall stop at once.
+    """
+
+    def __init__(self, store: JobStore, settings: RunnerSettings, switch: StopSwitch) -> None:
+        self._store = store
+        self._settings = settings
+        self._switch = switch
+
+    def outcome(self, record: JobRecord, ending: Ending, output: str | None) -> JobRecord | None:
+        """
+        Write how an attempt ended, and what it printed.
+
+        Raises:
+            StaleAttempt: the attempt is no longer the job's own.
+        """
+        if isinstance(ending, JobOutput):
+            return self._write(
+                record,
+                partial(
+                    lifecycle.complete,
+                    self._store,
+                    record,
+                    value_json=ending.value_json or None,
+                    versions=ending.versions,
+                    manifest_json=ending.manifest_json,
+                    value_ref=ending.value_ref,
+                    output=output or None,
+                ),
+                lambda now: now.status is JobStatus.done,
+            )
+        log_failure(record, ending)
+        return self._write(
+            record,
+            partial(
+                lifecycle.fail,
+                self._store,
+                record,
+                reason=ending.reason,
+                error=ending.error,
+                retryable=ending.retryable,
+                output=output or None,
+            ),
+            lambda now: now.attempt == record.attempt and now.error == ending.error,
+        )
+
+    def release(self, record: JobRecord, reason: str, delay: float) -> JobRecord | None:
+        """
+        Write that an attempt did not begin: it does not count, and the job is offered
+        again after *delay* seconds.
+
+        Raises:
+            StaleAttempt: the attempt is no longer the job's own.
+        """
+        return self._write(
+            record,
+            partial(lifecycle.release, self._store, record, reason=reason, delay=delay),
+            lambda now: now.attempt < record.attempt or now.status is JobStatus.failed,
+        )
+
+    def _write(
+        self,
+        record: JobRecord,
+        write: Callable[[], JobRecord],
+        is_written: Callable[[JobRecord], bool],
+    ) -> JobRecord | None:
+        return commit_patiently(
+            self._store,
+            record,
+            write,
+            is_written=is_written,
+            patience=self._settings.commit_patience,
+            pause=self._switch.pause,
+            offer_patience=self._settings.store_patience,
+        )
 
 
 def commit_patiently(

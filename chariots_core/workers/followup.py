@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from chariots_core.errors import StaleAttempt
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus
@@ -33,6 +34,20 @@ def follow_up(app: RunnerApp, record: JobRecord) -> RunOutcome:
         _try(_dispatch, app, record, "job %s is not handed to the queue yet", "dispatch_failed")
     emit(app, record)
     return _OUTCOMES[record.status]
+
+
+def stale_outcome(record: JobRecord, stale: StaleAttempt) -> RunOutcome:
+    """
+    What comes of an attempt that is no longer its job's own: a line in the log.
+    """
+    logger.warning(
+        "attempt %d of job %s commits nothing: %s",
+        record.attempt,
+        record.id,
+        stale,
+        extra={"action": "attempt_stale", "job_id": record.id},
+    )
+    return RunOutcome.STALE
 
 
 def emit(app: RunnerApp, record: JobRecord) -> None:

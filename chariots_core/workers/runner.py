@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
-from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -18,11 +17,11 @@ from chariots_core import patience
 from chariots_core.errors import StaleAttempt
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
-from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.status import Reason
 from chariots_core.jobs.store import QueueJobStore
-from chariots_core.workers.commits import commit_patiently, log_failure
+from chariots_core.workers.commits import Commits
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
-from chariots_core.workers.followup import emit, follow_up
+from chariots_core.workers.followup import emit, follow_up, stale_outcome
 from chariots_core.workers.isolation import Ending, Host, StartAborted, make_executor
 from chariots_core.workers.leases import Lease
 from chariots_core.workers.supervision import Supervision
@@ -80,6 +79,7 @@ class JobRunner:
         self._store = app.job_store
         self._housekeeping = housekeeping or (lambda: None)
         self._switch = StopSwitch(listen or (lambda: None))
+        self._commits = Commits(self._store, self.settings, self._switch)
         self._lease: Lease | None = None
         # Attempts that began and whose end is not known to be written.
         self._begun: set[tuple[str, int]] = set()
@@ -249,7 +249,7 @@ class JobRunner:
         except StartAborted:
             return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
         except StaleAttempt as stale:
-            return _stale(record, stale)
+            return stale_outcome(record, stale)
         except Exception:
             # The fault is this worker's: the attempt has not begun, and does not count.
             self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
@@ -268,10 +268,10 @@ class JobRunner:
             ending = supervision.watch()
             if ahead is not None and self._goes_on_after(ending):
                 self._aside(ahead, "looking ahead")
-            settled = self._commit(record, ending, execution.output())
+            settled = self._commits.outcome(record, ending, execution.output())
         except StaleAttempt as stale:
             self._begun.discard(attempt)
-            return _stale(record, stale)
+            return stale_outcome(record, stale)
         if settled is None:
             return RunOutcome.STALE
         self._begun.discard(attempt)
@@ -316,65 +316,11 @@ class JobRunner:
                 "%s failed", what, extra={"action": f"{what.replace(' ', '_')}_failed"}
             )
 
-    def _commit(self, record: JobRecord, ending: Ending, output: str | None) -> JobRecord | None:
-        """
-        Write what became of an attempt; ``None`` if the store stays out of reach.
-        """
-        if isinstance(ending, JobOutput):
-            return self._write(
-                record,
-                partial(
-                    lifecycle.complete,
-                    self._store,
-                    record,
-                    value_json=ending.value_json or None,
-                    versions=ending.versions,
-                    manifest_json=ending.manifest_json,
-                    value_ref=ending.value_ref,
-                    output=output or None,
-                ),
-                lambda now: now.status is JobStatus.done,
-            )
-        log_failure(record, ending)
-        return self._write(
-            record,
-            partial(
-                lifecycle.fail,
-                self._store,
-                record,
-                reason=ending.reason,
-                error=ending.error,
-                retryable=ending.retryable,
-                output=output or None,
-            ),
-            lambda now: now.attempt == record.attempt and now.error == ending.error,
-        )
-
-    def _write(
-        self,
-        record: JobRecord,
-        write: Callable[[], JobRecord],
-        is_written: Callable[[JobRecord], bool],
-    ) -> JobRecord | None:
-        return commit_patiently(
-            self._store,
-            record,
-            write,
-            is_written=is_written,
-            patience=self.settings.commit_patience,
-            pause=self._switch.pause,
-            offer_patience=self.settings.store_patience,
-        )
-
     # -- afterwards
 
     def _hand_back(self, record: JobRecord, reason: str, delay: float) -> RunOutcome:
         try:
-            released = self._write(
-                record,
-                partial(lifecycle.release, self._store, record, reason=reason, delay=delay),
-                lambda now: now.attempt < record.attempt or now.status is JobStatus.failed,
-            )
+            released = self._commits.release(record, reason, delay)
         except StaleAttempt:
             return RunOutcome.STALE
         if released is None:
@@ -389,14 +335,3 @@ class JobRunner:
             self.settings.unknown_pipeline_max_delay,
         )
         return min(longest, first * 2.0 ** min(record.generation - 1, 32))
-
-
-def _stale(record: JobRecord, stale: StaleAttempt) -> RunOutcome:
-    logger.warning(
-        "attempt %d of job %s commits nothing: %s",
-        record.attempt,
-        record.id,
-        stale,
-        extra={"action": "attempt_stale", "job_id": record.id},
-    )
-    return RunOutcome.STALE
