@@ -5,6 +5,7 @@ A worker pool over a queue that an engine provides.
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import attrs
@@ -120,12 +121,22 @@ class QueuePool(BaseWorkerPool):
         """
         Take one message after the other from the session's queues.
         """
-        with self.transport.consumer(session.app_name, session.queues) as consumer:
-            session.meanwhile = consumer.attend
+        at_hand: list[Message] = []
+        with ExitStack() as stack:
+            consumer = stack.enter_context(
+                self.transport.consumer(session.app_name, session.queues)
+            )
+
+            def abandon() -> None:
+                _drop_all(at_hand, consumer)
+                stack.close()
+
+            session.meanwhile, session.abandon = consumer.attend, abandon
             while session.keep_running():
                 message = consumer.take(session)
                 if message is not None:
-                    _run(message, session, consumer)
+                    at_hand.append(message)
+                    _run(at_hand, session, consumer)
 
     def after_fork_in_child(self) -> None:
         """
@@ -141,22 +152,27 @@ class QueuePool(BaseWorkerPool):
         self.transport.close()
 
 
-def _run(message: Message, session: WorkerSession, consumer: Consumer) -> None:
+def _run(at_hand: list[Message], session: WorkerSession, consumer: Consumer) -> None:
     """
-    Run the job of a message. Its message has done what it is for once the job
-    is claimed, so it goes, and the next is asked for, while the outcome is written.
+    Run the job of the message at hand. Its message has done what it is for once the
+    job is claimed, so it goes, and the next is asked for, while the outcome is written.
     """
-    left = [message]
+    (message,) = at_hand
 
     def ahead() -> None:
-        consumer.drop(left.pop())
+        _drop_all(at_hand, consumer)
         consumer.ahead(session)
 
     if message.claimed is None:
         outcome = session.run(message.job_id, ahead=ahead)
     else:
         outcome = session.run_claimed(message.claimed, since=message.since, ahead=ahead)
-    for one in left:
-        # What was claimed and is handed back has been sent anew.
-        keep = outcome is RunOutcome.HANDED_BACK and one.claimed is None
-        (consumer.put_back if keep else consumer.drop)(one)
+    # What was claimed and is handed back has been sent anew.
+    if at_hand and outcome is RunOutcome.HANDED_BACK and message.claimed is None:
+        consumer.put_back(at_hand.pop())
+    _drop_all(at_hand, consumer)
+
+
+def _drop_all(at_hand: list[Message], consumer: Consumer) -> None:
+    while at_hand:
+        consumer.drop(at_hand.pop())

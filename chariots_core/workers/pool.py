@@ -152,6 +152,9 @@ class BaseWorkerPool(ABC):
         calls. A queue whose client brings an event loop or worker threads of
         its own is not consumed here; see `WorkerSession` for such engines.
 
+        With isolation ``thread`` it is not the main thread that calls this, and
+        `WorkerSession.abandon` may have to give back what this one holds.
+
         Once ``session.run`` has returned, the message is to be acknowledged,
         unless the outcome is `RunOutcome.HANDED_BACK`: then it is to stay.
 

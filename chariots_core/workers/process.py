@@ -12,6 +12,7 @@ from chariots_core.errors import ChariotsError
 from chariots_core.workers.session import WorkerSession
 from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.signals import StopSignals
+from chariots_core.workers.watch import Watch, run_watched
 
 if TYPE_CHECKING:
     from chariots_core.workers.pool import BaseWorkerPool
@@ -54,7 +55,10 @@ def run_worker_process(
     """
     settings = settings or WorkerSettings()
     with StopSignals(grace=settings.grace, lifeline=lifeline, last=last) as signals:
-        session = WorkerSession(pool, settings=settings, signals=signals, on_ready=on_ready)
+        watch = Watch() if settings.runner.isolation == "thread" else None
+        session = WorkerSession(
+            pool, settings=settings, signals=signals, on_ready=on_ready, watch=watch
+        )
         _log.info(
             "worker %s takes jobs of app %r from %s, by backend %r; they are kept in %s",
             session.worker_id,
@@ -64,7 +68,10 @@ def run_worker_process(
             pool.job_store().shown_address,
         )
         try:
-            pool.run_worker(session)
+            if watch is None:
+                pool.run_worker(session)
+            else:
+                run_watched(pool, session, signals, watch)
         except ChariotsError as error:
             _log.error("worker %s cannot work: %s", session.worker_id, error)
             return EXIT_ERROR

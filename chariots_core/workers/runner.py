@@ -22,10 +22,17 @@ from chariots_core.jobs.store import QueueJobStore
 from chariots_core.workers.commits import Commits
 from chariots_core.workers.contracts import JobOutput, RunnerApp, RunnerSettings, RunOutcome
 from chariots_core.workers.followup import emit, follow_up, stale_outcome
-from chariots_core.workers.isolation import Ending, Host, StartAborted, make_executor
+from chariots_core.workers.isolation import (
+    Ending,
+    Execution,
+    Host,
+    StartAborted,
+    make_executor,
+)
 from chariots_core.workers.leases import Lease
 from chariots_core.workers.supervision import Supervision
 from chariots_core.workers.switch import StopSwitch
+from chariots_core.workers.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +67,8 @@ class JobRunner:
             several times a second also while a store is waited for: for wishes
             that come without a signal. It calls `stop` or `abort`, and waits
             for nothing.
+        watch: with it, and isolation ``thread``, jobs run in the runner's own
+            thread, and the one on watch calls `attend`.
     """
 
     def __init__(
@@ -71,6 +80,7 @@ class JobRunner:
         housekeeping: Callable[[], None] | None = None,
         after_fork: Callable[[], None] | None = None,
         listen: Callable[[], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
         self.worker_id = worker_id
         self.settings = settings or RunnerSettings()
@@ -81,6 +91,7 @@ class JobRunner:
         self._switch = StopSwitch(listen or (lambda: None))
         self._commits = Commits(self._store, self.settings, self._switch)
         self._lease: Lease | None = None
+        self._attempt: tuple[Supervision, Execution] | None = None
         # Attempts that began and whose end is not known to be written.
         self._begun: set[tuple[str, int]] = set()
         self._executor = make_executor(
@@ -90,6 +101,7 @@ class JobRunner:
                 switch=self._switch,
                 attend=self._attend_start,
                 after_fork=after_fork or (lambda: None),
+                watch=watch,
             )
         )
         self._closed = False
@@ -202,8 +214,26 @@ class JobRunner:
             try:
                 return self._execute(self._lease, ahead)
             finally:
-                self.current = self._lease = None
+                self.current = self._lease = self._attempt = None
                 self._executor.tidy()
+
+    def attend(self) -> bool:
+        """
+        Do what is due while a job runs, from the thread that is on watch.
+
+        Returns:
+            Whether the worker goes on; if not, the job was given up, since the
+            worker is to stop at once, and its outcome is written.
+        """
+        if self._attempt is None:
+            return True
+        supervision, execution = self._attempt
+        with self._bounded():
+            supervision.attend()
+            if supervision.is_given_up:
+                self._give_up(supervision, execution)
+                return False
+        return True
 
     def has_begun(self, record: JobRecord) -> bool:
         """
@@ -264,6 +294,7 @@ class JobRunner:
             switch=self._switch,
             housekeeping=self._attend,
         )
+        self._attempt = supervision, execution
         try:
             ending = supervision.watch()
             if ahead is not None and self._goes_on_after(ending):
@@ -276,6 +307,14 @@ class JobRunner:
             return RunOutcome.STALE
         self._begun.discard(attempt)
         return follow_up(self._app, settled)
+
+    def _give_up(self, supervision: Supervision, execution: Execution) -> RunOutcome:
+        record = supervision.record
+        try:
+            settled = self._commits.outcome(record, supervision.give_up(), execution.output())
+        except StaleAttempt as stale:
+            return stale_outcome(record, stale)
+        return RunOutcome.STALE if settled is None else follow_up(self._app, settled)
 
     def _bounded(self) -> AbstractContextManager[None]:
         """

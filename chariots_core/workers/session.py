@@ -25,6 +25,7 @@ from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.runner import JobRunner
 from chariots_core.workers.settings import WorkerSettings
 from chariots_core.workers.signals import StopSignals
+from chariots_core.workers.watch import Watch
 
 if TYPE_CHECKING:
     from chariots_core.workers.pool import BaseWorkerPool
@@ -54,6 +55,8 @@ class WorkerSession:
     own blocking call with a time-out of about a second.
 
     There is no thread behind it: heart-beats and `tick` happen inside these calls.
+    With isolation ``thread`` a job runs in the thread that calls `run`, and the
+    main thread does meanwhile what is due, by `attend`.
 
     **An engine with a loop of its own** does without `keep_running` and `wait`:
 
@@ -73,13 +76,18 @@ class WorkerSession:
         settings: how the worker works.
         signals: when it is to stop.
         on_ready: called once, when the worker will take a job now.
+        watch: see `JobRunner`.
 
     Attributes:
         meanwhile: called about every half second while a job runs, between two
             looks at it: to serve a connection, say. It waits for next to nothing.
+        abandon: called where `run` will not return, since the worker is to stop at
+            once and its job, which runs in its own process, does not end: to do what
+            the pool would have done then.
     """
 
     meanwhile: Callable[[], None]
+    abandon: Callable[[], None]
 
     def __init__(
         self,
@@ -88,8 +96,9 @@ class WorkerSession:
         settings: WorkerSettings,
         signals: StopSignals,
         on_ready: Callable[[], None] | None = None,
+        watch: Watch | None = None,
     ) -> None:
-        self.meanwhile = lambda: None
+        self.meanwhile = self.abandon = lambda: None
         self.worker_id = new_worker_id()
         self.settings = settings
         self._pool = pool
@@ -111,6 +120,7 @@ class WorkerSession:
             housekeeping=self._keep_house,
             after_fork=pool.after_fork_in_child,
             listen=self._listen,
+            watch=watch,
         )
         signals.on_request = self._finish
         signals.on_order = self._abort
@@ -240,6 +250,18 @@ class WorkerSession:
             ConfigurationError: no job can be run here as the settings say.
         """
         return self._runner.run_claimed(record, since=since, ahead=self._unless_in_doubt(ahead))
+
+    def attend(self) -> bool:
+        """
+        Look after the job at hand: see `JobRunner.attend`.
+        """
+        if self._runner.attend():
+            return True
+        try:
+            self.abandon()
+        except Exception:
+            _log.exception("worker %s cannot give back what it holds", self.worker_id)
+        return False
 
     def release(self, record: JobRecord) -> None:
         """

@@ -59,7 +59,9 @@ class StopSignals:
         self._asked = False
         self._deadline: float | None = None
         self._released = False
+        # Written by the system at each signal, and by the handler.
         self._wakeup: tuple[int, int] | None = None
+        self._told: tuple[int, int] | None = None
         self._before: dict[int, Any] = {}
         self._before_fd = -1
 
@@ -67,12 +69,9 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             # Only the main thread may handle signals; elsewhere `request` stops it.
             return self
-        read, write = os.pipe()
-        os.set_blocking(read, False)
-        os.set_blocking(write, False)
-        self._wakeup = (read, write)
+        self._told, self._wakeup = _pipe(), _pipe()
         self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
-        self._before_fd = signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        self._before_fd = signal.set_wakeup_fd(self._wakeup[1], warn_on_full_buffer=False)
         return self
 
     def __exit__(
@@ -87,13 +86,16 @@ class StopSignals:
         for number, handler in self._before.items():
             before = signal.SIG_DFL if handler is None else handler
             signal.signal(number, signal.SIG_IGN if self._last else before)
-        for fd in self._wakeup:
+        for fd in (*self._wakeup, *(self._told or ())):
             os.close(fd)
-        self._wakeup = None
+        self._wakeup = self._told = None
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
         self.request()
+        if self._told is not None:
+            with suppress(BlockingIOError):
+                os.write(self._told[1], b".")
 
     def request(self) -> None:
         """
@@ -141,13 +143,25 @@ class StopSignals:
         Returns:
             Those of *fds* that can be read.
         """
-        own = [self._wakeup[0]] if self._wakeup else []
+        # The main thread handles signals, and is woken for that; others hear of it then.
+        is_main = threading.current_thread() is threading.main_thread()
+        pipe = self._wakeup if is_main else self._told
+        own = [pipe[0]] if pipe else []
         if self._lifeline is not None and not self._released:
             own.append(self._lifeline)
         ready = poll([*fds, *own], 0.0 if self.requested else max(0.0, seconds))
-        if self._wakeup and self._wakeup[0] in ready:
-            drain(self._wakeup[0])
+        if pipe and pipe[0] in ready:
+            drain(pipe[0])
         return [fd for fd in fds if fd in ready]
+
+    def heed(self, seconds: float, fd: int) -> None:
+        """
+        Wait in the main thread until a signal comes, *fd* can be read, or the time is
+        over, while another thread waits by `wait`.
+        """
+        own = [self._wakeup[0]] if self._wakeup else []
+        if own and own[0] in poll([fd, *own], seconds):
+            drain(own[0])
 
     def _listen(self) -> None:
         while not self._released and self._lifeline is not None and self._look.poll(0):
@@ -164,6 +178,13 @@ class StopSignals:
         if self._grace is not None:
             self._deadline = time.monotonic() + self._grace
         self.on_request()
+
+
+def _pipe() -> tuple[int, int]:
+    ends = os.pipe()
+    for end in ends:
+        os.set_blocking(end, False)
+    return ends
 
 
 def poll(fds: Sequence[int], seconds: float) -> set[int]:

@@ -32,6 +32,9 @@ class Supervision:
         settings: see `RunnerSettings`.
         switch: tells that the worker shall stop.
         housekeeping: called now and then while there is nothing to do.
+
+    Attributes:
+        record: the job, as it was claimed.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class Supervision:
         housekeeping: Callable[[], None],
     ) -> None:
         self._lease = lease
-        self._record = record = lease.record
+        self.record = record = lease.record
         self._execution = execution
         self._settings = settings
         self._switch = switch
@@ -64,25 +67,23 @@ class Supervision:
         Raises:
             StaleAttempt: it is no longer the job's own; it is over all the same.
         """
-        while self._verdict is None:
+        while not self._is_decided():
             ending = self._execution.wait(self._patience())
-            if ending is not None and not self._is_overdue():
+            # Whoever was on watch meanwhile may have decided.
+            if ending is not None and not self._is_decided() and not self._is_overdue():
                 with self._bounded():
                     self._write_last_progress()
                 return ending
-            self._attend()
-        return self._enforce(self._verdict)
+            self.attend()
+        return self._enforce()
 
-    def _patience(self) -> float:
-        due = min(self._lease.renew_at, self._look_at, self._housekeeping_at)
-        if self._deadline is not None:
-            due = min(due, self._deadline)
-        return due - time.monotonic()
-
-    def _attend(self) -> None:
+    def attend(self) -> None:
+        """
+        Do what is due while the attempt is under way.
+        """
         self._switch.drain()
         self._judge()
-        if self._verdict is not None and self._execution.can_stop:
+        if self._is_decided() and self._execution.can_stop:
             return
         now = time.monotonic()
         with self._bounded():
@@ -92,12 +93,37 @@ class Supervision:
             if now >= self._housekeeping_at and not self._is_urgent():
                 self._keep_house(now)
 
+    @property
+    def is_given_up(self) -> bool:
+        """
+        Whether the worker is to stop at once, and the attempt's end is decided.
+        """
+        return self._is_decided() and self._switch.aborting
+
+    def give_up(self) -> Ending:
+        """
+        How an attempt that is given up has ended.
+
+        Raises:
+            StaleAttempt: it was no longer the job's own.
+        """
+        return self._enforce()
+
+    def _patience(self) -> float:
+        due = min(self._lease.renew_at, self._look_at, self._housekeeping_at)
+        if self._deadline is not None:
+            due = min(due, self._deadline)
+        return due - time.monotonic()
+
+    def _is_decided(self) -> bool:
+        return self._verdict is not None
+
     def _judge(self) -> None:
         if self._switch.aborting:
             self._verdict = self._verdict or _stopped()
         elif self._is_overdue():
             self._deadline = None
-            self._verdict = self._verdict or _timed_out(self._record)
+            self._verdict = self._verdict or _timed_out(self.record)
 
     def _is_overdue(self) -> bool:
         return self._deadline is not None and time.monotonic() >= self._deadline
@@ -142,7 +168,7 @@ class Supervision:
         self._housekeeping_at = now + self._settings.housekeeping_interval
         self._housekeeping()
 
-    def _enforce(self, verdict: Failure | StaleAttempt) -> Failure:
+    def _enforce(self) -> Failure:
         """
         End the attempt; where that cannot be done, wait for its end.
         """
@@ -150,9 +176,11 @@ class Supervision:
         while not self._execution.can_stop and not self._switch.aborting:
             if self._execution.wait(self._patience()) is not None:
                 break
-            self._attend()
+            self.attend()
+        verdict = self._verdict
         if isinstance(verdict, StaleAttempt):
             raise verdict
+        assert verdict is not None, "nothing was decided"
         return verdict
 
 

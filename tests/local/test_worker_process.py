@@ -21,7 +21,7 @@ import pytest
 from chariots_core.errors import BackendMisconfigured, BackendUnavailable
 from chariots_core.jobs import JobStatus, NewJob
 from chariots_core.local import LocalWorkerPool
-from chariots_core.workers.contracts import RunnerSettings
+from chariots_core.workers.contracts import Isolation, RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
 from chariots_core.workers.process import EXIT_OK, EXIT_UNFINISHED
 from chariots_core.workers.session import WorkerSession
@@ -30,9 +30,22 @@ from chariots_core.workers.spawn import spawn_worker
 from tests.local.app import PlainApp
 from tests.support import ROOT, process_alive, wait_until
 
-QUICK = WorkerSettings(
-    beat_interval=0.2, beat_ttl=2.0, runner=RunnerSettings(lease=2.0, housekeeping_interval=0.1)
-)
+
+@pytest.fixture(name="isolation", params=["warm", "thread"])
+def _isolation(request: pytest.FixtureRequest) -> Isolation:
+    """
+    With a job in a child, and in the worker itself, which has another thread on watch then.
+    """
+    chosen: Isolation = request.param
+    return chosen
+
+
+def quick(isolation: Isolation = "warm") -> WorkerSettings:
+    """
+    A worker that does everything soon.
+    """
+    runner = RunnerSettings(isolation=isolation, lease=2.0, housekeeping_interval=0.1)
+    return WorkerSettings(beat_interval=0.2, beat_ttl=2.0, runner=runner)
 
 
 @attrs.frozen
@@ -85,22 +98,24 @@ def test_restarted_worker_has_a_new_id(app: PlainApp) -> None:
     assert 2 == len(set(ids))
 
 
-def test_idle_worker_stops_at_once(app: PlainApp) -> None:
+def test_idle_worker_stops_at_once(app: PlainApp, isolation: Isolation) -> None:
     """
     SIGTERM ends an idle worker with exit code 0, without waiting for its poll interval.
     """
-    worker = app.pool.spawn_worker().wait_ready()
+    worker = app.pool.spawn_worker(isolation=isolation).wait_ready()
     os.kill(worker.pid, signal.SIGTERM)
 
     assert EXIT_OK == worker.wait(timeout=2.0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_busy_worker_finishes_its_job(app: PlainApp, tmp_path: Path, number: int) -> None:
+def test_busy_worker_finishes_its_job(
+    app: PlainApp, isolation: Isolation, tmp_path: Path, number: int
+) -> None:
     """
     46: asked to stop while busy, it finishes its job, takes no new one, and exits with 0.
     """
-    worker = app.pool.spawn_worker().wait_ready()
+    worker = app.pool.spawn_worker(isolation=isolation).wait_ready()
     busy = start_long_job(app, tmp_path)
     os.kill(worker.pid, number)
     later = app.pool.execute_pipeline_async("echo", "1")
@@ -112,11 +127,13 @@ def test_busy_worker_finishes_its_job(app: PlainApp, tmp_path: Path, number: int
     assert JobStatus.queued is app.pool.fetch_job(later).status
 
 
-def test_parent_may_ask_beside_a_signal(app: PlainApp, tmp_path: Path) -> None:
+def test_parent_may_ask_beside_a_signal(
+    app: PlainApp, isolation: Isolation, tmp_path: Path
+) -> None:
     """
     46: one signal and the word of the parent, in whatever order, end no job.
     """
-    worker = app.pool.spawn_worker().wait_ready()
+    worker = app.pool.spawn_worker(isolation=isolation).wait_ready()
     busy = start_long_job(app, tmp_path)
     worker.term()
     os.kill(worker.pid, signal.SIGTERM)
@@ -128,22 +145,22 @@ def test_parent_may_ask_beside_a_signal(app: PlainApp, tmp_path: Path) -> None:
     assert JobStatus.done is app.pool.fetch_job(busy.job_id).status
 
 
-def test_end_of_a_block_ends_a_job(app: PlainApp, tmp_path: Path) -> None:
+def test_end_of_a_block_ends_a_job(app: PlainApp, isolation: Isolation, tmp_path: Path) -> None:
     """
     48: a worker that is stopped with a bound of time settles the job that lasts longer.
     """
-    worker = spawn_worker(app.pool, settings=QUICK).wait_ready()
+    worker = spawn_worker(app.pool, settings=quick(isolation)).wait_ready()
     busy = start_long_job(app, tmp_path)
 
     assert EXIT_UNFINISHED == worker.stop(timeout=0.2)
     assert "worker_lost" == app.job_store.get(busy.job_id).reason
 
 
-def test_parent_may_order(app: PlainApp, tmp_path: Path) -> None:
+def test_parent_may_order(app: PlainApp, isolation: Isolation, tmp_path: Path) -> None:
     """
     48: the parent can end a worker in the middle of a job, which is settled.
     """
-    worker = spawn_worker(app.pool, settings=QUICK).wait_ready()
+    worker = spawn_worker(app.pool, settings=quick(isolation)).wait_ready()
     busy = start_long_job(app, tmp_path)
     worker.order()
 
@@ -152,16 +169,20 @@ def test_parent_may_order(app: PlainApp, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempts", "status", "reason"),
-    [(1, JobStatus.failed, "worker_lost"), (2, JobStatus.queued, "retrying")],
+    ("attempts", "expected"),
+    [(1, (JobStatus.failed, "worker_lost")), (2, (JobStatus.queued, "retrying"))],
 )
 def test_second_signal_is_an_order(
-    app: PlainApp, tmp_path: Path, attempts: int, status: JobStatus, reason: str
+    app: PlainApp,
+    isolation: Isolation,
+    tmp_path: Path,
+    attempts: int,
+    expected: tuple[JobStatus, str],
 ) -> None:
     """
     48: a second SIGTERM ends the job, failed or queued by its attempts, with an exit code of 3.
     """
-    worker = app.pool.spawn_worker().wait_ready()
+    worker = app.pool.spawn_worker(isolation=isolation).wait_ready()
     busy = start_long_job(app, tmp_path, max_attempts=attempts)
     pids = worker.pids
     os.kill(worker.pid, signal.SIGTERM)
@@ -170,16 +191,16 @@ def test_second_signal_is_an_order(
 
     assert EXIT_UNFINISHED == worker.wait(timeout=5.0)
     record = app.job_store.get(busy.job_id)
-    assert (status, reason) == (record.status, record.reason)
+    assert expected == (record.status, record.reason)
     assert ["start long"] == busy.ledger.read_text().splitlines()
     assert not any(map(process_alive, pids))
 
 
-def test_end_of_grace_is_an_order(app: PlainApp, tmp_path: Path) -> None:
+def test_end_of_grace_is_an_order(app: PlainApp, isolation: Isolation, tmp_path: Path) -> None:
     """
     48: a job that outlasts the grace is ended as if there had been a second signal.
     """
-    worker = spawn_worker(app.pool, settings=attrs.evolve(QUICK, grace=0.3)).wait_ready()
+    worker = spawn_worker(app.pool, settings=attrs.evolve(quick(isolation), grace=0.3)).wait_ready()
     busy = start_long_job(app, tmp_path)
     os.kill(worker.pid, signal.SIGTERM)
 
@@ -187,11 +208,11 @@ def test_end_of_grace_is_an_order(app: PlainApp, tmp_path: Path) -> None:
     assert "worker_lost" == app.job_store.get(busy.job_id).reason
 
 
-def test_busy_worker_stays_on_the_list(app: PlainApp, tmp_path: Path) -> None:
+def test_busy_worker_stays_on_the_list(app: PlainApp, isolation: Isolation, tmp_path: Path) -> None:
     """
     A worker shows signs of life while it runs a job, and which job that is.
     """
-    with spawn_worker(app.pool, settings=QUICK).wait_ready():
+    with spawn_worker(app.pool, settings=quick(isolation)).wait_ready():
         busy = start_long_job(app, tmp_path)
         known = wait_until(
             lambda: [w for w in app.job_store.workers() if w.state == "busy"], message="busy"
@@ -205,11 +226,13 @@ def test_busy_worker_stays_on_the_list(app: PlainApp, tmp_path: Path) -> None:
         busy.gate.touch()
 
 
-def test_busy_worker_settles_what_others_lost(app: PlainApp, tmp_path: Path) -> None:
+def test_busy_worker_settles_what_others_lost(
+    app: PlainApp, isolation: Isolation, tmp_path: Path
+) -> None:
     """
     43, 69: a worker that is busy settles the job of one that was killed.
     """
-    settings = attrs.evolve(QUICK, tick_interval=0.2)
+    settings = attrs.evolve(quick(isolation), tick_interval=0.2)
     victim = spawn_worker(app.pool, settings=settings).wait_ready()
     (tmp_path / "lost").mkdir()
     lost = start_long_job(app, tmp_path / "lost")
@@ -263,7 +286,7 @@ def test_worker_dies_with_its_parent(tmp_path: Path, number: int) -> None:
     wait_until(lambda: not any(map(process_alive, pids)), message=f"the end of {pids}")
 
 
-def test_lifeline_ends_a_worker(app: PlainApp, tmp_path: Path) -> None:
+def test_lifeline_ends_a_worker(app: PlainApp, isolation: Isolation, tmp_path: Path) -> None:
     """
     61: where the kernel does not see to it, the end of a pipe ends a worker, busy or idle.
     """
@@ -271,7 +294,7 @@ def test_lifeline_ends_a_worker(app: PlainApp, tmp_path: Path) -> None:
 
     def spawn() -> None:
         # From another thread, whose end must not be taken for the parent's.
-        spawned.append(spawn_worker(app.pool, settings=QUICK, start_method="fork"))
+        spawned.append(spawn_worker(app.pool, settings=quick(isolation), start_method="fork"))
 
     thread = threading.Thread(target=spawn)
     thread.start()
@@ -325,7 +348,7 @@ def test_output_does_not_fill_a_pipe(app: PlainApp) -> None:
     loud.pool.close()
 
 
-def test_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
+def test_worker_that_cannot_start_says_why(tmp_path: Path, isolation: Isolation) -> None:
     """
     A worker that ends before it is ready is an error that quotes what it wrote.
     """
@@ -340,7 +363,7 @@ def test_worker_that_cannot_start_says_why(tmp_path: Path) -> None:
 
     pool = Broken(url=f"sqlite:///{tmp_path}/jobs.db")
     PlainApp(worker_pool=pool)
-    worker = pool.spawn_worker(start_method="fork")
+    worker = pool.spawn_worker(isolation=isolation, start_method="fork")
 
     with pytest.raises(BackendUnavailable, match="the queue is on fire"):
         worker.wait_ready(timeout=10.0)
@@ -358,7 +381,7 @@ def test_spawn_needs_an_importable_app(app: PlainApp) -> None:
         app.pool.spawn_worker(start_method="spawn")
 
 
-def test_store_that_is_away_at_the_start(tmp_path: Path) -> None:
+def test_store_that_is_away_at_the_start(tmp_path: Path, isolation: Isolation) -> None:
     """
     42: a worker whose store does not answer yet is not ready, waits, and becomes ready.
     """
@@ -366,7 +389,7 @@ def test_store_that_is_away_at_the_start(tmp_path: Path) -> None:
     folder.write_text("a file where a folder should be")
     pool = LocalWorkerPool(url=f"sqlite:///{folder}/jobs.db")
     app = PlainApp(worker_pool=pool)
-    worker = spawn_worker(pool, settings=QUICK)
+    worker = spawn_worker(pool, settings=quick(isolation))
     with worker:
         with pytest.raises(BackendUnavailable, match="is not yet ready"):
             worker.wait_ready(timeout=1.0)
@@ -379,12 +402,12 @@ def test_store_that_is_away_at_the_start(tmp_path: Path) -> None:
     pool.close()
 
 
-def test_signals_at_every_moment_of_the_end(app: PlainApp) -> None:
+def test_signals_at_every_moment_of_the_end(app: PlainApp, isolation: Isolation) -> None:
     """
     48: a worker that is told to stop again and again while it ends, ends with exit code 0 or 3.
     """
     for _ in range(5):
-        worker = app.pool.spawn_worker().wait_ready()
+        worker = app.pool.spawn_worker(isolation=isolation).wait_ready()
         app.pool.execute_pipeline_async("echo", "1")
         while worker.alive:
             with suppress(ProcessLookupError):

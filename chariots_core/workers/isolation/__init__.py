@@ -36,7 +36,7 @@ from chariots_core.workers.isolation.executors import (
 )
 from chariots_core.workers.isolation.failures import Failure
 from chariots_core.workers.isolation.starting import Host, StartAborted
-from chariots_core.workers.isolation.threads import ThreadExecutor
+from chariots_core.workers.isolation.threads import ThreadExecutor, WatchedExecutor
 
 __all__ = [
     "Ending",
@@ -54,5 +54,5 @@ def make_executor(host: Host) -> Executor:
     The executor for the isolation that the settings of *host* ask for.
     """
     if host.settings.isolation == "thread":
-        return ThreadExecutor(host)
+        return ThreadExecutor(host) if host.watch is None else WatchedExecutor(host, host.watch)
     return ChildExecutor(host)

@@ -27,6 +27,7 @@ from chariots_core.workers.isolation.children import LIVE, Child, ChildLost
 from chariots_core.workers.isolation.unix import flush_output
 from chariots_core.workers.isolation.wire import Broken, Frame, Hello, Ready
 from chariots_core.workers.switch import StopSwitch
+from chariots_core.workers.watch import Watch
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ class Host:
         switch: tells that the worker shall stop.
         attend: called now and then while a child is waited for.
         after_fork: called in each forked child.
+        watch: where jobs of isolation ``thread`` run in the thread that asks for them.
     """
 
     app: RunnerApp
@@ -60,6 +62,7 @@ class Host:
     switch: StopSwitch
     attend: Callable[[], None] = lambda: None
     after_fork: Callable[[], None] = lambda: None
+    watch: Watch | None = None
 
 
 def choose_method(settings: RunnerSettings) -> Method:

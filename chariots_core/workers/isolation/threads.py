@@ -1,5 +1,5 @@
 """
-Jobs in a thread of the worker's own process.
+Jobs in the worker's own process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from chariots_core.workers.contracts import JobInput, RunnerApp
 from chariots_core.workers.isolation.executors import Ending, Execution, Executor
 from chariots_core.workers.isolation.failures import failure_of
 from chariots_core.workers.isolation.starting import Host
+from chariots_core.workers.watch import Watch
 
 _Work: TypeAlias = "SimpleQueue[Callable[[], None] | None]"
 
@@ -69,19 +70,18 @@ class _Helper:
         os.close(self._told)
 
 
-class ThreadExecution(Execution):
+class _OwnExecution(Execution):
     """
-    An attempt in a thread of this process.
+    An attempt in this process.
     """
 
     can_stop = False
 
-    def __init__(self, helper: _Helper, app: RunnerApp, record: JobRecord) -> None:
+    def __init__(self, app: RunnerApp, record: JobRecord) -> None:
         self._app = app
-        self._helper = helper
         self._ending: Ending | None = None
         self._progress: Progress | None = None
-        job = JobInput(
+        self._job = JobInput(
             job_id=record.id,
             attempt=record.attempt,
             pipeline=record.pipeline,
@@ -89,7 +89,6 @@ class ThreadExecution(Execution):
             input_ref=record.input_ref,
             report=self._report,
         )
-        helper.do(lambda: self._run(job))
 
     @property
     def is_over(self) -> bool:
@@ -98,30 +97,93 @@ class ThreadExecution(Execution):
         """
         return self._ending is not None
 
-    def wait(self, timeout: float) -> Ending | None:
-        self._helper.wait(max(0.0, timeout))
-        return self._ending
-
     def progress(self) -> Progress | None:
         progress, self._progress = self._progress, None
         return progress
 
     def stop(self) -> None:
         """
-        Do nothing: no thread can be ended from outside.
+        Do nothing: no code of this process can be ended from outside.
         """
 
     def output(self) -> None:
         return None
 
-    def _run(self, job: JobInput) -> None:
+    def _run(self) -> None:
         try:
-            self._ending = self._app.execute_job(job)
+            self._ending = self._app.execute_job(self._job)
         except BaseException as error:  # noqa: BLE001  whatever an op raises is its failure
             self._ending = failure_of(error)
 
     def _report(self, progress: Progress) -> None:
         self._progress = progress
+
+
+class ThreadExecution(_OwnExecution):
+    """
+    An attempt in a thread of its own.
+    """
+
+    def __init__(self, helper: _Helper, app: RunnerApp, record: JobRecord) -> None:
+        super().__init__(app, record)
+        self._helper = helper
+        helper.do(self._run)
+
+    def wait(self, timeout: float) -> Ending | None:
+        self._helper.wait(max(0.0, timeout))
+        return self._ending
+
+
+class WatchedExecution(_OwnExecution):
+    """
+    An attempt in the thread that waits for it, while another one is on watch.
+    """
+
+    def __init__(self, watch: Watch, app: RunnerApp, record: JobRecord) -> None:
+        super().__init__(app, record)
+        self._watch = watch
+
+    def wait(self, timeout: float) -> Ending | None:
+        """
+        Run it to its end, however long that takes, unless something is due before.
+        """
+        if not self.is_over:
+            if timeout <= 0:
+                return None
+            with self._watch.in_job():
+                self._run()
+        return self._ending
+
+
+class WatchedExecutor(Executor):
+    """
+    Runs attempts in the thread that asks for them.
+    """
+
+    def __init__(self, host: Host, watch: Watch) -> None:
+        self._host = host
+        self._watch = watch
+
+    def prepare(self) -> None:
+        """
+        Do nothing: all is there.
+        """
+
+    def can_go_on(self) -> bool:
+        return True
+
+    def start(self, record: JobRecord) -> Execution:
+        return WatchedExecution(self._watch, self._host.app, record)
+
+    def tidy(self) -> None:
+        """
+        Do nothing: nothing is left.
+        """
+
+    def close(self) -> None:
+        """
+        Do nothing: nothing is left.
+        """
 
 
 class ThreadExecutor(Executor):

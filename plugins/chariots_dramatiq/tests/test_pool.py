@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +29,12 @@ from chariots_core.jobs_redis import RedisJobStore
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.workers import SubmitRequest
 from chariots_core.workers.plugins import PluginManager
+from chariots_core.workers.process import EXIT_UNFINISHED
 from chariots_dramatiq import DramatiqWorkerPool
 from chariots_dramatiq.messages import name_of, queue_name
 from tests.rabbitmq_servers import RabbitProcess
 from tests.redis_servers import RedisProcess
-from tests.support import free_port
+from tests.support import free_port, wait_until
 
 # The fixtures' own types, by the one name that importlib mode gives them.
 MakeApp = Any
@@ -264,6 +267,34 @@ def test_pool_made_before_a_fork(make_app: MakeApp, broker_options: dict[str, An
 
     assert [0] * 4 == [child.exitcode for child in children]
     assert 42 == len(waiting(app))
+
+
+@pytest.mark.parametrize("attempts", [1, 2])
+def test_message_of_a_job_that_is_left_behind_is_gone(
+    make_app: MakeApp, broker_options: dict[str, Any], attempts: int
+) -> None:
+    """
+    (48) A worker that ends at once, in the middle of a job in its own process, leaves
+    nothing of the job's message; where the job is to be tried again, there is a new one.
+    """
+    app = make_app(broker_options)
+    release = multiprocessing.get_context("fork").Event()
+    app.execute_job = lambda job: release.wait(60.0)
+    worker = app.pool.spawn_worker(isolation="thread", start_method="fork").wait_ready()
+    job_id = app.submit("is_odd", 1, max_attempts=attempts).record.id
+    store = app.job_store
+    wait_until(lambda: store.get(job_id).status is JobStatus.running, message="the job runs")
+    os.kill(worker.pid, signal.SIGTERM)
+    assert worker.wait(timeout=0.5) is None
+    os.kill(worker.pid, signal.SIGTERM)
+
+    assert EXIT_UNFINISHED == worker.wait(timeout=10.0)
+    left = [message["message_id"] for message in waiting(app)]
+    assert [f"{job_id}-2"][: attempts - 1] == left
+    if broker_options["url"].startswith("redis"):
+        bodies = f"{app.pool.transport.queue(app.name, 'default').key}.msgs"
+        with app.pool.options.make_broker("dramatiq").client as client:
+            assert len(left) == client.hlen(bodies)
 
 
 def _submit(app: Any) -> None:
