@@ -259,7 +259,7 @@ class WorkerSession:
             return True
         try:
             self.abandon()
-        except Exception:
+        except Exception:  # noqa: BLE001 - a pool of a plugin may raise anything
             _log.exception("worker %s cannot give back what it holds", self.worker_id)
         return False
 

@@ -62,6 +62,13 @@ class _Helper:
         """
         self._work.put(None)
 
+    def end(self) -> None:
+        """
+        End it, which is at nothing now.
+        """
+        self.dismiss()
+        self._thread.join()
+
     def _run(self) -> None:
         while (work := self._work.get()) is not None:
             work()
@@ -223,5 +230,5 @@ class ThreadExecutor(Executor):
     def close(self) -> None:
         self.tidy()
         if self._helper is not None:
-            self._helper.dismiss()
+            self._helper.end()
             self._helper = None
