@@ -32,6 +32,9 @@ from chariots_core.jobs_redis.server import RedisServer, Script
 
 _asked: Final = attrgetter(*ASKED)
 
+#: Stands for a job's id, which it cannot be.
+_ANY_JOB: Final = "{the job}"
+
 #: Jobs that one step looks at, at most: Redis serves nobody else meanwhile.
 _STEP: Final = 200
 
@@ -63,6 +66,7 @@ class RedisJobStore(JobStore):
         self._server = server if isinstance(server, RedisServer) else RedisServer.at(server)
         self._keys = (f"chariots:{{{quote(app, safe='')}}}",)
         self._script = Script("chariots_core.jobs_redis", "store.lua", CLOCK_OFFSET=self._offset())
+        self._claims: dict[tuple[str, float], tuple[bytes, bytes]] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._server.name!r}, app={self.app!r})"
@@ -140,8 +144,21 @@ class RedisJobStore(JobStore):
     def claim_along(self, job_id: str, *, worker: str, lease: float) -> ClaimAlong | None:
         if not is_job_id(job_id):
             return None
-        guard = ("queued", "", "", "", "", When.startable.value, "running")
-        return self._along(self._packed("change", job_id, *guard, *_claim(worker, lease)))
+        name = job_id.encode()
+        head, tail = self._claiming(worker, lease)
+        return self._along(b"%b$%d\r\n%b\r\n%b" % (head, len(name), name, tail))
+
+    def _claiming(self, worker: str, lease: float) -> tuple[bytes, bytes]:
+        """
+        What is sent before and after the id of a job to claim: the same for each of them.
+        """
+        found = self._claims.get((worker, lease))
+        if found is None:
+            guard = ("queued", "", "", "", "", When.startable.value, "running")
+            packed = self._packed("change", _ANY_JOB, *guard, *_claim(worker, lease))
+            head, _, tail = packed.partition(f"${len(_ANY_JOB)}\r\n{_ANY_JOB}\r\n".encode())
+            found = self._claims[worker, lease] = head, tail
+        return found
 
     def taking(self, queues: Mapping[str, Sequence[str]], *, worker: str, lease: float) -> bytes:
         """
