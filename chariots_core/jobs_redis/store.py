@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
 from operator import attrgetter
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
@@ -302,7 +301,6 @@ class ClaimAlong(PendingClaim):
         return fields.job_from(answer, app=self._app)
 
 
-@cache
 def _claim(worker: str, lease: float) -> list[str | int]:
     changes = fields.changes_of(claim_changes(worker=worker, lease=lease))
     return [1, *_event(NewEvent(kind="state")), *changes]

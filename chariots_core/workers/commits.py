@@ -10,12 +10,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from chariots_core import patience as bounds
 from chariots_core.errors import StaleAttempt, StoreUnavailable
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import JobStore
+from chariots_core.patience import bounded
 from chariots_core.workers.contracts import JobOutput, RunnerSettings
 from chariots_core.workers.isolation import Ending, Failure
 from chariots_core.workers.switch import StopSwitch
@@ -102,66 +102,35 @@ class Commits:
         write: Callable[[], JobRecord],
         is_written: Callable[[JobRecord], bool],
     ) -> JobRecord | None:
-        return commit_patiently(
-            self._store,
-            record,
-            write,
-            is_written=is_written,
-            patience=self._settings.commit_patience,
-            pause=self._switch.pause,
-            offer_patience=self._settings.store_patience,
+        """
+        Make one change to the job of an attempt, as soon as the store lets it.
+
+        Args:
+            record: the job as it was claimed.
+            write: makes the change.
+            is_written: whether a record shows that the change was made: the answer
+                to an earlier offer may have been lost on its way.
+        """
+        give_up = time.monotonic() + self._settings.commit_patience
+        wait = _FIRST_PAUSE
+        write_once = write
+        while True:
+            try:
+                with bounded(seconds=self._settings.store_patience):
+                    return write_once()
+            except StoreUnavailable as error:
+                trouble = error
+            write_once = _Again(self._store, record, write, is_written)
+            if time.monotonic() + wait > give_up or not self._switch.pause(wait):
+                break
+            wait = min(2 * wait, _LONGEST_PAUSE)
+        logger.error(
+            "the outcome of job %s cannot be committed, and is left to be settled as lost: %s",
+            record.id,
+            trouble,
+            extra={"action": "commit_failed", "job_id": record.id},
         )
-
-
-def commit_patiently(
-    store: JobStore,
-    record: JobRecord,
-    write: Callable[[], JobRecord],
-    *,
-    is_written: Callable[[JobRecord], bool],
-    patience: float,
-    pause: Callable[[float], bool],
-    offer_patience: float,
-) -> JobRecord | None:
-    """
-    Make one change to the job of an attempt, as soon as the store lets it.
-
-    Args:
-        store: where the job is.
-        record: the job as it was claimed.
-        write: makes the change.
-        is_written: whether a record shows that the change was made: the answer
-            to an earlier offer may have been lost on its way.
-        patience: seconds for which it is offered.
-        pause: waits for some seconds; false if that is of no use any more.
-        offer_patience: seconds for which the store is waited for at a time.
-
-    Returns:
-        The record as written; ``None`` if the store stayed out of reach.
-
-    Raises:
-        StaleAttempt: the attempt is no longer the job's own.
-    """
-    give_up = time.monotonic() + patience
-    wait = _FIRST_PAUSE
-    write_once = write
-    while True:
-        try:
-            with bounds.bounded(seconds=offer_patience):
-                return write_once()
-        except StoreUnavailable as error:
-            trouble = error
-        write_once = _Again(store, record, write, is_written)
-        if time.monotonic() + wait > give_up or not pause(wait):
-            break
-        wait = min(2 * wait, _LONGEST_PAUSE)
-    logger.error(
-        "the outcome of job %s cannot be committed, and is left to be settled as lost: %s",
-        record.id,
-        trouble,
-        extra={"action": "commit_failed", "job_id": record.id},
-    )
-    return None
+        return None
 
 
 def log_failure(record: JobRecord, failure: Failure) -> None:

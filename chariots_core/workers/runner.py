@@ -231,7 +231,7 @@ class JobRunner:
         with self._bounded():
             supervision.attend()
             if supervision.is_given_up:
-                self._give_up(supervision, execution)
+                self._conclude(supervision.enforce, execution, supervision.record)
                 return False
         return True
 
@@ -284,8 +284,7 @@ class JobRunner:
             # The fault is this worker's: the attempt has not begun, and does not count.
             self._hand_back(record, Reason.WORKER_STOPPED, self.settings.unknown_pipeline_delay)
             raise
-        attempt = (record.id, record.token)
-        self._begun.add(attempt)
+        self._begun.add((record.id, record.token))
         emit(self._app, record)
         supervision = Supervision(
             lease=lease,
@@ -295,8 +294,21 @@ class JobRunner:
             housekeeping=self._attend,
         )
         self._attempt = supervision, execution
+        return self._conclude(supervision.watch, execution, record, ahead)
+
+    def _conclude(
+        self,
+        end: Callable[[], Ending],
+        execution: Execution,
+        record: JobRecord,
+        ahead: Callable[[], None] | None = None,
+    ) -> RunOutcome:
+        """
+        Commit what *end* tells of an attempt.
+        """
+        attempt = (record.id, record.token)
         try:
-            ending = supervision.watch()
+            ending = end()
             if ahead is not None and self._goes_on_after(ending):
                 self._aside(ahead, "looking ahead")
             settled = self._commits.outcome(record, ending, execution.output())
@@ -307,14 +319,6 @@ class JobRunner:
             return RunOutcome.STALE
         self._begun.discard(attempt)
         return follow_up(self._app, settled)
-
-    def _give_up(self, supervision: Supervision, execution: Execution) -> RunOutcome:
-        record = supervision.record
-        try:
-            settled = self._commits.outcome(record, supervision.give_up(), execution.output())
-        except StaleAttempt as stale:
-            return stale_outcome(record, stale)
-        return RunOutcome.STALE if settled is None else follow_up(self._app, settled)
 
     def _bounded(self) -> AbstractContextManager[None]:
         """

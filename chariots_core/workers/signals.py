@@ -59,7 +59,7 @@ class StopSignals:
         self._asked = False
         self._deadline: float | None = None
         self._released = False
-        # Written by the system at each signal, and by the handler.
+        # Written by the system at each signal; and by the handler, once it has run.
         self._wakeup: tuple[int, int] | None = None
         self._told: tuple[int, int] | None = None
         self._before: dict[int, Any] = {}
@@ -160,8 +160,8 @@ class StopSignals:
         over, while another thread waits by `wait`.
         """
         own = [self._wakeup[0]] if self._wakeup else []
-        if own and own[0] in poll([fd, *own], seconds):
-            drain(own[0])
+        for ready in poll([fd, *own], seconds).intersection(own):
+            drain(ready)
 
     def _listen(self) -> None:
         while not self._released and self._lifeline is not None and self._look.poll(0):

@@ -75,7 +75,7 @@ class Supervision:
                     self._write_last_progress()
                 return ending
             self.attend()
-        return self._enforce()
+        return self.enforce()
 
     def attend(self) -> None:
         """
@@ -99,15 +99,6 @@ class Supervision:
         Whether the worker is to stop at once, and the attempt's end is decided.
         """
         return self._is_decided() and self._switch.aborting
-
-    def give_up(self) -> Ending:
-        """
-        How an attempt that is given up has ended.
-
-        Raises:
-            StaleAttempt: it was no longer the job's own.
-        """
-        return self._enforce()
 
     def _patience(self) -> float:
         due = min(self._lease.renew_at, self._look_at, self._housekeeping_at)
@@ -168,9 +159,13 @@ class Supervision:
         self._housekeeping_at = now + self._settings.housekeeping_interval
         self._housekeeping()
 
-    def _enforce(self) -> Failure:
+    def enforce(self) -> Failure:
         """
-        End the attempt; where that cannot be done, wait for its end.
+        End the attempt, as was decided; where that cannot be done, wait for its end,
+        unless the worker is to stop at once.
+
+        Raises:
+            StaleAttempt: it is no longer the job's own.
         """
         self._execution.stop()
         while not self._execution.can_stop and not self._switch.aborting:

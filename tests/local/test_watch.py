@@ -18,9 +18,10 @@ import pytest
 
 from chariots_core.jobs import JobRecord, JobStatus, NewJob, Progress, lifecycle
 from chariots_core.local import LocalWorkerPool
+from chariots_core.testing.conformance.processes import halt
 from chariots_core.workers import JobInput, JobOutput, RunnerSettings, WorkerSettings
 from chariots_core.workers.handle import WorkerProcess
-from chariots_core.workers.process import EXIT_OK, EXIT_UNFINISHED
+from chariots_core.workers.process import EXIT_OK, EXIT_UNFINISHED, run_worker_process
 from chariots_core.workers.spawn import spawn_worker
 from tests.local.app import PlainApp, echo
 from tests.support import wait_until
@@ -180,7 +181,7 @@ def test_frozen_worker_commits_nothing(
     (36) A worker that slept for longer than its lease finds its attempt settled, and goes on.
     """
     job_id = start(app, tmp_path, "nap", 1.0)
-    os.kill(worker.pid, signal.SIGSTOP)
+    halt([worker.pid])
     with spawn_worker(app.pool, settings=attrs.evolve(SETTINGS, tick_interval=0.1)).wait_ready():
         lost = final(app, job_id)
     os.kill(worker.pid, signal.SIGCONT)
@@ -225,3 +226,21 @@ def test_worker_leaves_a_job_that_hears_nothing(
     assert "worker_lost" == app.job_store.get(job_id).reason
     assert [] == app.job_store.workers()
     assert "Traceback" not in worker.output
+
+
+def test_worker_in_a_thread_of_a_program(app: PlainApp) -> None:
+    """
+    (61) A worker need not be a program's main thread; what was asked of it ends it, too.
+    """
+    read, write = os.pipe()
+    codes: list[int] = []
+    thread = threading.Thread(
+        target=lambda: codes.append(run_worker_process(app.pool, SETTINGS, lifeline=read))
+    )
+    thread.start()
+    record = final(app, app.pool.execute_pipeline_async("echo", "1"))
+    os.close(write)
+    thread.join(10.0)
+    os.close(read)
+
+    assert (JobStatus.done, [EXIT_OK]) == (record.status, codes)

@@ -248,3 +248,22 @@ def test_one_message_is_claimed_ahead(
 
     assert [store.get(job_id), None] == found
     assert not worker.is_in_doubt
+
+
+@pytest.mark.parametrize("job_id", ["a", "b" * 64, "with_some-9"])
+def test_claim_that_goes_along_names_its_job(store: RedisJobStore, job_id: str) -> None:
+    """
+    Whatever the id: the job that is meant is claimed, and no other one.
+    """
+    new = [NewJob(id=name, pipeline="echo", backend="made-up") for name in ("x", job_id, "yy")]
+    for job in new:
+        store.create(job)
+    for name in ("x", job_id):
+        claim = store.claim_along(name, worker="worker-1", lease=15.0)
+        assert claim is not None
+        store.now()
+        claimed = claim.settle()
+        assert claimed is not None
+        assert (name, "worker-1", 1) == (claimed.id, claimed.worker, claimed.attempt)
+
+    assert JobStatus.queued is store.get("yy").status

@@ -181,3 +181,44 @@ def test_a_parent_knows(capfd: pytest.CaptureFixture[str]) -> None:
     assert "" == capfd.readouterr().err
     os.close(read)
     os.close(write)
+
+
+def test_main_thread_heeds_while_another_waits() -> None:
+    """
+    A signal wakes the main thread, which handles it, and then the one that waits for work.
+    """
+    read, write = os.pipe()
+    woken = threading.Event()
+    with StopSignals() as signals:
+
+        def wait_for_work() -> None:
+            while not signals.requested:
+                signals.wait(30.0)
+            woken.set()
+
+        thread = threading.Thread(target=wait_for_work)
+        thread.start()
+        os.kill(os.getpid(), signal.SIGTERM)
+        signals.heed(30.0, read)
+
+        assert woken.wait(5.0)
+        thread.join()
+        os.write(write, b".")
+        signals.heed(30.0, read)
+    os.close(read)
+    os.close(write)
+
+
+def test_heeding_without_signals_rests() -> None:
+    """
+    Where another thread than the main one is on watch, there are no signals to wait for,
+    and it rests all the same.
+    """
+    read, write = os.pipe()
+    began = time.monotonic()
+
+    StopSignals().heed(0.2, read)
+
+    assert time.monotonic() - began >= 0.2
+    os.close(read)
+    os.close(write)

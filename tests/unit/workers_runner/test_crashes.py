@@ -21,6 +21,7 @@ from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.tick import tick
 from chariots_core.jobs_sql import SqlJobStore
+from chariots_core.testing.conformance.processes import halt
 from chariots_core.workers.contracts import RunOutcome
 from chariots_core.workers.runner import JobRunner
 from tests.support import ROOT, process_alive, wait_until
@@ -221,7 +222,7 @@ def test_frozen_worker_commits_nothing(
     worker = start_worker(isolation=isolation)
     job_id = jobs.submit("train_slowly", {"path": str(path), "seconds": 0.3}, max_attempts=2)
     pid_in(path)
-    os.kill(worker.pid, signal.SIGSTOP)
+    halt([worker.pid])
     settle(store, app, job_id)
     assert RunOutcome.DONE is runner.run(job_id)
     committed = store.get(job_id)
@@ -250,7 +251,7 @@ def test_frozen_worker_ends_its_own_attempt(
     worker = start_worker()
     job_id = jobs.submit("mark_and_sleep", {"path": str(path), "seconds": 60})
     child = pid_in(path)
-    os.kill(worker.pid, signal.SIGSTOP)
+    halt([worker.pid])
     settle(store, app, job_id)
 
     os.kill(worker.pid, signal.SIGCONT)
