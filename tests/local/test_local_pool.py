@@ -248,26 +248,6 @@ def test_postgres(postgres_url: str) -> None:
     pool.close()
 
 
-@pytest.mark.serial
-def test_idle_worker_costs_little(app: PlainApp) -> None:
-    """
-    71: an idle worker, parent and child, uses under 1 % of a core.
-    """
-    tick = os.sysconf("SC_CLK_TCK")
-
-    def cpu(pids: list[int]) -> float:
-        fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in pids]
-        return sum(int(field[11]) + int(field[12]) for field in fields) / tick
-
-    with app.pool.spawn_worker().wait_ready() as worker:
-        final(app, submit(app))
-        pids, before, began = worker.pids, cpu(worker.pids), time.monotonic()
-        time.sleep(5.0)  # the measurement itself
-        share = (cpu(pids) - before) / (time.monotonic() - began)
-
-    assert share < 0.01
-
-
 @pytest.mark.parametrize("isolation", ["warm", "fresh", "thread"])
 def test_isolation(app: PlainApp, isolation: Isolation) -> None:
     """
