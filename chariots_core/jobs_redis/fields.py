@@ -1,8 +1,8 @@
 """
 From what Redis holds to records, and from changes to arguments: the one place of both.
 
-Redis keeps texts. A field without a value is not there; times are microseconds
-since 1970, whole numbers.
+Redis keeps texts, those of a job as JSON. A field without a value is not there; times
+are microseconds since 1970, whole numbers.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any, Final
 
 import attrs
 
-from chariots_core.jobs.changes import FromNow, Plus
+from chariots_core.jobs.changes import FromNow, NewEvent, Plus
 from chariots_core.jobs.record import JobError, JobEvent, JobRecord, Progress, WorkerRecord
 from chariots_core.jobs.status import JobStatus
 
 #: A list of fields and values, as Redis returns a hash.
 Flat = Sequence[bytes]
 
-#: A record, as the script returns it: a JSON object of the short fields, and the long texts.
+#: A record, as the script returns it: a JSON object of its fields, and the long texts.
 Row = tuple[bytes, Flat]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,7 +86,7 @@ _READ: Final[Mapping[str, Callable[[str], Any] | None]] = {
     for name in names
 }  # fmt: skip
 
-#: The fields that stand apart, because they may be long.
+#: The fields that may be long, and then stand apart.
 _TEXTS: Final = frozenset(
     {"input_json", "value_json", "manifest_json", "versions", "error", "progress"}
 )
@@ -162,46 +162,46 @@ def worker_fields(worker: WorkerRecord) -> list[str | int]:
     return [part for field in told.items() if field[1] is not None for part in field]  # type: ignore[misc]
 
 
-def changes_of(values: Mapping[str, Any]) -> list[str | int]:
+def written(values: Mapping[str, Any], **more: Any) -> list[str]:
     """
-    Changes of fields as the script takes them: what to do, the field, the value;
-    those that are to go all at once.
+    New values of fields as the script takes them: what is to be written, as JSON, and
+    after that the name and the text of each that may be long.
+
+    Args:
+        values: the fields.
+        **more: what else the script is to know of what is to be written.
     """
-    made: list[str | int] = []
+    what: dict[str, Any] = {"set": {}, "now": {}, "plus": {}, "gone": []} | more
+    texts: list[str] = []
     for name, value in values.items():
         if value is None:
-            continue
-        if name in _TEXTS:
-            made += ("SET", name, _long(value))
+            what["gone"].append(name)
+        elif name in _TEXTS:
+            texts += (name, _long(value))
         elif isinstance(value, FromNow):
-            made += ("now", name, microseconds(value.seconds))
+            what["now"][name] = microseconds(value.seconds)
         elif isinstance(value, Plus):
-            made += ("plus", name, value.n)
+            what["plus"][name] = value.n
         else:
-            made += ("set", name, _short(value))
-    gone = [name for name, value in values.items() if value is None]
-    if gone:
-        made += ("none", " ".join(gone), "")
-    return made
+            what["set"][name] = _short(value)
+    return [_dump(what), *texts]
 
 
-def data_of(data: Mapping[str, Any]) -> str:
+def told(event: NewEvent) -> tuple[str, str, int]:
     """
-    An event's data as its stream keeps it; empty where there is none.
+    An event as the script takes it: kind and data as JSON, and how many to keep or 0.
     """
-    return _dump(dict(data)) if data else ""
+    return _dump(event.kind), _dump(dict(event.data)) if event.data else "null", event.keep or 0
 
 
-def _short(value: Any) -> str | int:
-    if isinstance(value, bool):
-        return int(value)
-    if isinstance(value, float):
-        return repr(value)
-    if isinstance(value, datetime):
-        return stamp(value)
+def _short(value: Any) -> str:
     if isinstance(value, JobStatus):
         return value.value
-    return value  # type: ignore[no-any-return]
+    if isinstance(value, datetime):
+        return str(stamp(value))
+    if isinstance(value, bool):
+        return str(int(value))
+    return str(value)
 
 
 def _long(value: Any) -> str:

@@ -3,23 +3,41 @@
 -- KEYS[1]  the prefix of every key, with the app as a hash tag
 -- ARGV[1]  which operation; what follows is the operation's own
 --
--- A job is a hash of short fields (<prefix>:job:<id>), which Redis keeps packed,
--- a hash of long texts (<prefix>:text:<id>) and a list of events
--- (<prefix>:events:<id>), each the text of a JSON list: number, time, kind,
--- status, attempt, reason, data. (A stream would take four kilobytes at once.) Times are microseconds since 1970, by the server's
--- clock. Sorted sets find jobs: by running number all of them (jobs), those of a
--- status (status:<status>) and of a pipeline (pipeline:<pipeline>); by time those
--- that want attention (wake; wake_queued, of which there may be many) and those that
--- are to be forgotten (expires).
+-- A job is a text (<prefix>:job:<id>): a JSON object of its fields, all of them texts
+-- but two of the store's own: `told`, the number of its last event, and `long`, the names
+-- of those texts that are too long for this and are kept in a hash (<prefix>:text:<id>).
+-- Its events are a list (<prefix>:events:<id>), each the text of a JSON list: number,
+-- time, kind, status, attempt, reason, data. (A stream would take four kilobytes at
+-- once.) Times are microseconds since 1970, by the server's clock. Sorted sets find jobs:
+-- by running number all of them (jobs), those of a status (status, where each has a span
+-- of numbers) and of a pipeline (pipeline:<pipeline>); by time those that want attention
+-- (wake; wake_queued, of which there may be many) and those that are to be forgotten
+-- (expires).
+--
+-- What is to be written comes as one JSON object: `set` (field and text), `now` (field
+-- and microseconds from now), `plus` (field and number), `gone` (fields), `events` (of
+-- each: kind and data as JSON, and how many of its kind to keep, or 0); for a change also
+-- `from` and `status` (before and after it), and the rest of its guard: `own` (field and
+-- text) and `when`. Texts that may be long follow it: the name and the text of each.
 
 local P = KEYS[1]
-local call = redis.call
+local call, encode, decode = redis.call, cjson.encode, cjson.decode
 
 local time = call('TIME')
 local NOW = time[1] * 1000000 + time[2] + CLOCK_OFFSET
 
 local HOUR = 3600 * 1000000
-local FINAL = {done = true, failed = true}
+local NONE = {}
+
+-- Where a job of each status may stand among those that want attention.
+local WAKES = {queued = 'wake_queued', running = 'wake', deferred = 'wake', done = 'wake'}
+
+-- Where each status begins in the set of all. No more is exact in a sorted set.
+local SPAN = 1e15
+local FIRST = {queued = 0, running = SPAN, deferred = 2 * SPAN, done = 3 * SPAN, failed = 4 * SPAN}
+
+-- The longest text that stands with the short ones, in bytes.
+local SHORT = 512
 
 local function number(n)
   return string.format('%.0f', n)
@@ -29,54 +47,54 @@ local function job_key(id) return P .. ':job:' .. id end
 local function text_key(id) return P .. ':text:' .. id end
 local function events_key(id) return P .. ':events:' .. id end
 
-local function read_hash(key)
-  local flat = call('HGETALL', key)
-  if #flat == 0 then return nil end
-  local map = {}
-  for i = 1, #flat, 2 do map[flat[i]] = flat[i + 1] end
-  return map
+local function read(id)
+  local text = call('GET', job_key(id))
+  return text and decode(text)
 end
 
-local function read(id) return read_hash(job_key(id)) end
-
--- A record: its short part as one JSON object, which is quicker to answer and to
--- read than a list of as many texts; then its long texts, each after its name.
-local function row(job, texts)
-  local flat = {}
-  for name, text in pairs(texts) do
-    flat[#flat + 1] = name
-    flat[#flat + 1] = text
-  end
-  return {cjson.encode(job), flat}
+-- A record: what stands together as one text, and the long texts, each after its name.
+local function row(id, job, text)
+  return {text or encode(job), job.long and call('HGETALL', text_key(id)) or NONE}
 end
 
-local function whole(id, job)
-  return {cjson.encode(job), call('HGETALL', text_key(id))}
+local function write(id, job)
+  local text = encode(job)
+  call('SET', job_key(id), text)
+  return row(id, job, text)
 end
 
 -- The record without its input and result, and without `manifest_json` where
 -- nobody is to publish it.
 local function outline(id, job, manifest)
-  local names = {'versions', 'error', 'progress', manifest and 'manifest_json' or nil}
-  local texts = {}
-  for i, text in ipairs(call('HMGET', text_key(id), unpack(names))) do
-    if text then texts[names[i]] = text end
+  local texts, names = {}, {'versions', 'error', 'progress', manifest and 'manifest_json' or nil}
+  if job.long then
+    for i, text in ipairs(call('HMGET', text_key(id), unpack(names))) do
+      if text then
+        texts[#texts + 1] = names[i]
+        texts[#texts + 1] = text
+      end
+    end
   end
-  return row(job, texts)
+  job.input_json, job.value_json = nil, nil
+  if not manifest then job.manifest_json = nil end
+  return {encode(job), texts}
 end
 
-local function is_unpublished(id, job)
-  return job.status == 'done' and not job.published_at
-    and call('HEXISTS', text_key(id), 'manifest_json') == 1
+local function has_manifest(job)
+  return job.manifest_json or job.long and job.long.manifest_json
 end
 
-local function is_known(id, job)
-  return not job.expires_at or tonumber(job.expires_at) > NOW or is_unpublished(id, job)
+local function is_unpublished(job)
+  return job.status == 'done' and not job.published_at and has_manifest(job)
+end
+
+local function is_known(job)
+  return not job.expires_at or tonumber(job.expires_at) > NOW or is_unpublished(job)
 end
 
 -- A job that stands in no other's way: see JobStore.create.
-local function is_gone(id, job)
-  return not is_known(id, job)
+local function is_gone(job)
+  return not is_known(job)
     or (job.status == 'failed' and job.reason == 'not_submitted' and (job.token or '0') == '0')
 end
 
@@ -87,36 +105,31 @@ local function first(a, b)
 end
 
 -- chariots_core.jobs.waking says the same.
-local function wake_at(id, job)
+local function wake_at(job)
   local status = job.status
   if status == 'running' then return first(job.lease_until) end
   if status == 'queued' then return first(job.resend_at, job.queue_expires_at) end
   if status == 'deferred' then return first(job.due_at, job.queue_expires_at) end
-  if is_unpublished(id, job) then return first(job.resend_at or job.finished_at) end
+  if is_unpublished(job) then return first(job.resend_at or job.finished_at) end
   return nil
 end
 
--- Where a job of each status may stand among those that want attention.
-local WAKES = {queued = 'wake_queued', running = 'wake', deferred = 'wake', done = 'wake'}
-
 local function index(id, before, job)
   local status = job.status
-  if before ~= status then
-    if before then call('ZREM', P .. ':status:' .. before, id) end
-    call('ZADD', P .. ':status:' .. status, job.seq, id)
-  end
-  local wake = wake_at(id, job)
+  if before ~= status then call('ZADD', P .. ':status', number(FIRST[status] + job.seq), id) end
+  local wake = wake_at(job)
   local left, place = WAKES[before], wake and WAKES[status]
   if left and left ~= place then call('ZREM', P .. ':' .. left, id) end
-  if place then call('ZADD', P .. ':' .. place, number(wake), id) end
-  -- What is final and wants attention is to be published yet.
-  if FINAL[status] and job.expires_at and not wake then
-    call('ZADD', P .. ':expires', number(job.expires_at), id)
+  if place then
+    call('ZADD', P .. ':' .. place, number(wake), id)
+  elseif job.expires_at and (status == 'done' or status == 'failed') then
+    -- What is final and wants attention is to be published yet.
+    call('ZADD', P .. ':expires', job.expires_at, id)
   end
 end
 
 local function forget(id, job)
-  for _, key in ipairs({'jobs', 'wake', 'wake_queued', 'expires', 'status:' .. job.status,
+  for _, key in ipairs({'jobs', 'status', 'wake', 'wake_queued', 'expires',
                         'pipeline:' .. job.pipeline}) do
     call('ZREM', P .. ':' .. key, id)
   end
@@ -124,38 +137,37 @@ local function forget(id, job)
   call('DEL', job_key(id), text_key(id), events_key(id))
 end
 
--- Changes come in threes: what to do, the field (of those that are to go: all of them),
--- the value. Capitals are for the long texts. They are made to the tables, and written,
--- except for the short fields that are set: their names and values are returned.
-local function apply(id, job, texts, at)
-  local set, set_text, gone, gone_text = {}, {}, {}, {}
-  for i = at, #ARGV, 3 do
-    local act, field, value = ARGV[i], ARGV[i + 1], ARGV[i + 2]
-    if act == 'SET' then
-      texts[field] = value
-      set_text[#set_text + 1] = field
-      set_text[#set_text + 1] = value
-    elseif act == 'none' then
-      for name in string.gmatch(field, '%S+') do
-        if job[name] then gone[#gone + 1] = name end
-        if texts[name] then gone_text[#gone_text + 1] = name end
-        job[name], texts[name] = nil, nil
-      end
-    else
-      if act == 'now' then
-        value = number(NOW + value)
-      elseif act == 'plus' then
-        value = number((job[field] or 0) + value)
-      end
-      job[field] = value
-      set[#set + 1] = field
-      set[#set + 1] = value
+-- Makes changes to a job; what is long of the texts that follow at `at`, up to `last`, is
+-- written at once, and what is gone of it.
+local function apply(id, job, what, at, last)
+  for field, text in pairs(what.set or NONE) do job[field] = text end
+  for field, wait in pairs(what.now or NONE) do job[field] = number(NOW + wait) end
+  for field, n in pairs(what.plus or NONE) do job[field] = number((job[field] or 0) + n) end
+  local long, set, gone = job.long or {}, {}, {}
+  local function leave(name)
+    if long[name] then
+      long[name] = nil
+      gone[#gone + 1] = name
     end
   end
-  if #gone > 0 then call('HDEL', job_key(id), unpack(gone)) end
-  if #gone_text > 0 then call('HDEL', text_key(id), unpack(gone_text)) end
-  if #set_text > 0 then call('HSET', text_key(id), unpack(set_text)) end
-  return set
+  for _, field in ipairs(what.gone or NONE) do
+    job[field] = nil
+    leave(field)
+  end
+  for i = at, last, 2 do
+    local name, text = ARGV[i], ARGV[i + 1]
+    if #text > SHORT then
+      job[name], long[name] = nil, true
+      set[#set + 1] = name
+      set[#set + 1] = text
+    else
+      job[name] = text
+      leave(name)
+    end
+  end
+  job.long = next(long) and long
+  if #gone > 0 then call('HDEL', text_key(id), unpack(gone)) end
+  if #set > 0 then call('HSET', text_key(id), unpack(set)) end
 end
 
 -- The oldest events of a kind make room, so that `keep` of them are left with
@@ -173,32 +185,21 @@ local function make_room(id, kind, keep)
   end
 end
 
-local function text_or_null(text)
-  return text and cjson.encode(text) or 'null'
-end
-
+-- `kind` and `data` are JSON.
 local function tell(id, job, kind, data, keep)
-  kind = cjson.encode(kind)
-  if keep ~= '' then make_room(id, kind, tonumber(keep)) end
-  local event = '[' .. table.concat({
-    number(call('INCR', P .. ':event_seq')), number(NOW), kind, cjson.encode(job.status),
-    job.attempt or '0', text_or_null(job.reason), data == '' and 'null' or data,
-  }, ',') .. ']'
+  if keep > 0 then make_room(id, kind, keep) end
+  job.told = (job.told or 0) + 1
+  local event = table.concat({
+    '[' .. number(job.told), number(NOW), kind, '"' .. job.status .. '"', job.attempt or '0',
+    job.reason and encode(job.reason) or 'null', data .. ']',
+  }, ',')
   call('RPUSH', events_key(id), event)
   return event
 end
 
--- Events come in threes too: kind, data, how many to keep.
-local function tell_all(id, job, at)
-  local last = at + 3 * tonumber(ARGV[at])
-  for i = at + 1, last, 3 do tell(id, job, ARGV[i], ARGV[i + 1], ARGV[i + 2]) end
-end
-
-local function holds(id, job, when)
-  if when == '' then return true end
-  if when == 'unpublished' then
-    return not job.published_at and call('HEXISTS', text_key(id), 'manifest_json') == 1
-  end
+local function holds(job, when)
+  if not when then return true end
+  if when == 'unpublished' then return not job.published_at and has_manifest(job) end
   if when == 'startable' then
     return not job.queue_expires_at or tonumber(job.queue_expires_at) > NOW
   end
@@ -207,119 +208,103 @@ local function holds(id, job, when)
   return job[field] and tonumber(job[field]) <= NOW
 end
 
--- Gives a job another status, or the one it has, writes the changes that follow its
--- events at `at`, and returns the record after it.
-local function change(id, job, status, at)
-  local before = job.status
-  local texts = read_hash(text_key(id)) or {}
-  local set = apply(id, job, texts, at + 3 * tonumber(ARGV[at]) + 1)
-  if status ~= before then
-    job.status = status
-    set[#set + 1] = 'status'
-    set[#set + 1] = status
+-- Writes what is to be written if it holds what is asked, with the texts that follow at
+-- `at`; returns the record after it.
+local function change(id, job, what, at)
+  if not job or job.status ~= what.from then return false end
+  for field, text in pairs(what.own or NONE) do
+    if (job[field] or '0') ~= text then return false end
   end
-  if #set > 0 then call('HSET', job_key(id), unpack(set)) end
-  index(id, before, job)
-  tell_all(id, job, at)
-  return row(job, texts)
+  if not holds(job, what.when) then return false end
+  apply(id, job, what, at, #ARGV)
+  job.status = what.status
+  index(id, what.from, job)
+  for _, event in ipairs(what.events) do tell(id, job, unpack(event)) end
+  return write(id, job)
 end
 
 local OP = ARGV[1]
 
--- id, idempotency key, its digest, how many commands; for each of them how many
--- parts, and these; then changes. The commands are run if the job is new.
+-- id, what is to be written, texts
+if OP == 'change' then
+  return change(ARGV[2], read(ARGV[2]), decode(ARGV[3]), 4)
+end
+
+-- id, idempotency key, its digest, what is to be written, how many texts, these; how many
+-- commands, for each of them how many parts, and these: to be run if the job is new.
 if OP == 'create' then
   local id, key, digest = ARGV[2], ARGV[3], ARGV[4]
-  local twin
+  local twin, twin_id, told
   local job = read(id)
   if job then
-    if is_gone(id, job) then forget(id, job) else twin = {id, job} end
+    if is_gone(job) then
+      -- Who has heard the other's events is to hear of this one, too.
+      told = job.told
+      forget(id, job)
+    else
+      twin, twin_id = job, id
+    end
   end
   local owner = key ~= '' and call('HGET', P .. ':keys', key)
   if owner then
     job = read(owner)
-    if job and not is_gone(owner, job) then
-      twin = {owner, job}
+    if job and not is_gone(job) then
+      twin, twin_id = job, owner
     else
       call('HDEL', P .. ':keys', key)
-      call('HDEL', job_key(owner), 'key', 'digest')
+      if job then
+        job.key, job.digest = nil, nil
+        write(owner, job)
+      end
     end
   end
-  if twin then
-    return {0, whole(twin[1], twin[2]), twin[2].key or false, twin[2].digest or false}
-  end
-  local at = 6
-  local commands = {}
-  for n = 1, tonumber(ARGV[5]) do
-    commands[n] = {at + 1, at + tonumber(ARGV[at])}
-    at = commands[n][2] + 1
-  end
-  job = {id = id, seq = number(call('INCR', P .. ':seq')), created_at = number(NOW)}
+  if twin then return {0, row(twin_id, twin), twin.key or false, twin.digest or false} end
+  job = {id = id, seq = number(call('INCR', P .. ':seq')), created_at = number(NOW), told = told}
   if key ~= '' then
     job.key, job.digest = key, digest
     call('HSET', P .. ':keys', key, id)
   end
-  local texts = {}
-  local set = apply(id, job, texts, at)
-  for _, name in ipairs({'id', 'seq', 'created_at', 'key', 'digest'}) do
-    if job[name] then
-      set[#set + 1] = name
-      set[#set + 1] = job[name]
-    end
-  end
-  call('HSET', job_key(id), unpack(set))
+  local at = 7 + 2 * tonumber(ARGV[6])
+  apply(id, job, decode(ARGV[5]), 7, at - 1)
   call('ZADD', P .. ':jobs', job.seq, id)
   call('ZADD', P .. ':pipeline:' .. job.pipeline, job.seq, id)
   index(id, nil, job)
-  tell(id, job, 'state', '', '')
-  for _, range in ipairs(commands) do call(unpack(ARGV, range[1], range[2])) end
-  return {1, row(job, texts)}
+  tell(id, job, '"state"', 'null', 0)
+  local written = write(id, job)
+  local commands = tonumber(ARGV[at])
+  for _ = 1, commands do
+    local from = at + 2
+    at = from + tonumber(ARGV[at + 1]) - 1
+    call(unpack(ARGV, from, at))
+  end
+  return {1, written}
 end
 
 -- id
 if OP == 'get' then
   local job = read(ARGV[2])
-  if not job or not is_known(ARGV[2], job) then return false end
-  return whole(ARGV[2], job)
+  return job and is_known(job) and row(ARGV[2], job)
 end
 
--- id, the guard (status, attempt, token, generation, cancel_requested, when),
--- the status after it, events, then changes
-if OP == 'change' then
-  local id = ARGV[2]
-  local job = read(id)
-  if not job or job.status ~= ARGV[3] then return false end
-  for i, name in ipairs({'attempt', 'token', 'generation', 'cancel_requested'}) do
-    local asked = ARGV[3 + i]
-    if asked ~= '' and (job[name] or '0') ~= asked then return false end
-  end
-  if not holds(id, job, ARGV[8]) then return false end
-  return change(id, job, ARGV[9], 10)
-end
-
--- how many queues; for each of them its list, how many words the command has that
--- forgets a message, and these, of which the last is followed by the message's name;
--- then what a claim changes. Takes messages until one is of a job that can be claimed.
+-- what a claim writes; how many queues; for each of them its list, how many words the
+-- command has that forgets a message, and these, of which the last is followed by the
+-- message's name. Takes messages until one is of a job that can be claimed.
 if OP == 'take' then
-  local queues, at = {}, 3
-  for n = 1, tonumber(ARGV[2]) do
-    queues[n] = {at, at + 2, at + 1 + tonumber(ARGV[at + 1])}
-    at = queues[n][3] + 1
-  end
+  local what, at = decode(ARGV[2]), 4
   local looks = 0
-  for _, queue in ipairs(queues) do
-    local name = call('LPOP', ARGV[queue[1]])
+  for _ = 1, tonumber(ARGV[3]) do
+    local queue, from = ARGV[at], at + 2
+    at = from + tonumber(ARGV[at + 1])
+    local name = call('LPOP', queue)
     while name do
-      local forget = {unpack(ARGV, queue[2], queue[3])}
-      forget[#forget] = forget[#forget] .. name
-      call(unpack(forget))
+      local forgotten = {unpack(ARGV, from, at - 1)}
+      forgotten[#forgotten] = forgotten[#forgotten] .. name
+      call(unpack(forgotten))
       local id = string.match(name, '^(.*)-')
-      local job = id and read(id)
-      if job and job.status == 'queued' and holds(id, job, 'startable') then
-        return change(id, job, 'running', at)
-      end
+      local claimed = id and change(id, read(id), what, #ARGV + 1)
+      if claimed then return claimed end
       looks = looks + 1
-      name = looks < 100 and call('LPOP', ARGV[queue[1]])
+      name = looks < 100 and call('LPOP', queue)
     end
   end
   return false
@@ -330,14 +315,17 @@ end
 if OP == 'list' then
   local limit, most = tonumber(ARGV[2]), tonumber(ARGV[3])
   local status, pipeline, backend, since, before = ARGV[4], ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-  local source = P .. ':jobs'
-  if status ~= '' then source = P .. ':status:' .. status end
+  local source, from = P .. ':jobs', 0
+  local function up_to(n) return '(' .. number(from + n) end
+  if status ~= '' then source, from = P .. ':status', FIRST[status] end
   if pipeline ~= '' then
     local other = P .. ':pipeline:' .. pipeline
-    if status == '' or call('ZCARD', other) < call('ZCARD', source) then source = other end
+    if status == '' or call('ZCARD', other) < call('ZCOUNT', source, from, up_to(SPAN)) then
+      source, from = other, 0
+    end
   end
-  local upper = before == '' and '+inf' or '(' .. before
-  local ids = call('ZREVRANGEBYSCORE', source, upper, '-inf', 'LIMIT', 0, most)
+  local upper = before == '' and SPAN or tonumber(before)
+  local ids = call('ZREVRANGEBYSCORE', source, up_to(upper), from, 'LIMIT', 0, most)
   local rows, seen = {}, nil
   for _, id in ipairs(ids) do
     local job = read(id)
@@ -345,7 +333,7 @@ if OP == 'list' then
     if since ~= '' and tonumber(job.created_at) < tonumber(since) then return {rows, false} end
     seen = job.seq
     if (status == '' or job.status == status) and (pipeline == '' or job.pipeline == pipeline)
-        and (backend == '' or job.backend == backend) and is_known(id, job) then
+        and (backend == '' or job.backend == backend) and is_known(job) then
       rows[#rows + 1] = outline(id, job, false)
       if #rows == limit then break end
     end
@@ -354,8 +342,12 @@ if OP == 'list' then
 end
 
 if OP == 'counts' then
-  return {call('ZCARD', P .. ':status:queued'), call('ZCARD', P .. ':status:running'),
-          call('ZCARD', P .. ':status:deferred')}
+  local found = {}
+  for i, status in ipairs({'queued', 'running', 'deferred'}) do
+    local from = FIRST[status]
+    found[i] = call('ZCOUNT', P .. ':status', from, '(' .. number(from + SPAN))
+  end
+  return found
 end
 
 -- limit, or the id of one job
@@ -392,11 +384,13 @@ if OP == 'now' then
   return number(NOW)
 end
 
--- id, kind, data, how many to keep
+-- id, kind and data as JSON, how many to keep or 0
 if OP == 'append' then
   local job = read(ARGV[2])
   if not job then return false end
-  return tell(ARGV[2], job, ARGV[3], ARGV[4], ARGV[5])
+  local event = tell(ARGV[2], job, ARGV[3], ARGV[4], tonumber(ARGV[5]))
+  write(ARGV[2], job)
+  return event
 end
 
 -- id, after which number, limit

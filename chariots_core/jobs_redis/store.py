@@ -105,9 +105,15 @@ class RedisJobStore(JobStore):
         names = (idempotency.key, idempotency.digest) if idempotency else ("", "")
         asked = dict(zip(ASKED, _asked(job), strict=True)) | dict(first_fields(job))
         given = {name: value for name, value in asked.items() if value is not None}
+        what, *texts = fields.written(given)
         more = [part for command in commands for part in (len(command), *command)]
         is_new, row, *twin = self._call(
-            "create", job.id, *names, len(commands), *more, *fields.changes_of(given)
+            "create",
+            *(job.id, *names, what),
+            len(texts) // 2,
+            *texts,
+            len(commands),
+            *more,
         )
         record = fields.job_from(row, app=self.app)
         if is_new:
@@ -130,13 +136,16 @@ class RedisJobStore(JobStore):
     ) -> JobRecord | None:
         if not is_job_id(guard.job_id):
             return None
-        told = [part for event in events for part in _event(event)]
         row = self._call(
             "change",
-            *(guard.job_id, guard.status.value, *_counters(guard)),
-            "" if guard.when is None else guard.when.value,
-            *(status.value, len(events), *told),
-            *fields.changes_of(changes),
+            guard.job_id,
+            *fields.written(
+                changes,
+                **{"from": guard.status.value, "status": status.value},
+                own=_own(guard),
+                events=[fields.told(event) for event in events],
+                **({} if guard.when is None else {"when": guard.when.value}),
+            ),
         )
         return self._record(row)
 
@@ -153,8 +162,7 @@ class RedisJobStore(JobStore):
         """
         found = self._claims.get((worker, lease))
         if found is None:
-            guard = ("queued", "", "", "", "", When.startable.value, "running")
-            packed = self._packed("change", _ANY_JOB, *guard, *_claim(worker, lease))
+            packed = self._packed("change", _ANY_JOB, _claim(worker, lease))
             head, _, tail = packed.partition(f"${len(_ANY_JOB)}\r\n{_ANY_JOB}\r\n".encode())
             found = self._claims[worker, lease] = head, tail
         return found
@@ -170,8 +178,8 @@ class RedisJobStore(JobStore):
             worker: see `chariots_core.jobs.lifecycle.claim`.
             lease: likewise.
         """
-        told = [part for key, words in queues.items() for part in (key, len(words), *words)]
-        return self._packed("take", len(queues), *told, *_claim(worker, lease))
+        kept = [part for key, words in queues.items() for part in (key, len(words), *words)]
+        return self._packed("take", _claim(worker, lease), len(queues), *kept)
 
     def take_along(self, taking: bytes) -> ClaimAlong:
         """
@@ -240,7 +248,7 @@ class RedisJobStore(JobStore):
     # -- events
 
     def append_event(self, job_id: str, event: NewEvent) -> JobEvent:
-        entry = self._call("append", check_job_id(job_id), *_event(event))
+        entry = self._call("append", check_job_id(job_id), *fields.told(event))
         if entry is None:
             raise _unknown(job_id)
         return fields.event_from(entry, job_id=job_id)
@@ -301,18 +309,27 @@ class ClaimAlong(PendingClaim):
         return fields.job_from(answer, app=self._app)
 
 
-def _claim(worker: str, lease: float) -> list[str | int]:
-    changes = fields.changes_of(claim_changes(worker=worker, lease=lease))
-    return [1, *_event(NewEvent(kind="state")), *changes]
+def _claim(worker: str, lease: float) -> str:
+    """
+    What a claim writes: see `chariots_core.jobs.lifecycle.claim`. None of it is long.
+    """
+    (what,) = fields.written(
+        claim_changes(worker=worker, lease=lease),
+        **{"from": JobStatus.queued.value, "status": JobStatus.running.value},
+        when=When.startable.value,
+        events=[fields.told(NewEvent(kind="state"))],
+    )
+    return what
 
 
-def _counters(guard: Guard) -> list[str | int]:
-    asked = (guard.attempt, guard.token, guard.generation, guard.cancel_requested)
-    return ["" if value is None else int(value) for value in asked]
-
-
-def _event(event: NewEvent) -> tuple[str, str, str | int]:
-    return event.kind, fields.data_of(event.data), "" if event.keep is None else event.keep
+def _own(guard: Guard) -> dict[str, str]:
+    asked = {
+        "attempt": guard.attempt,
+        "token": guard.token,
+        "generation": guard.generation,
+        "cancel_requested": guard.cancel_requested,
+    }
+    return {name: str(int(value)) for name, value in asked.items() if value is not None}
 
 
 def _unknown(job_id: str) -> JobNotFound:
