@@ -302,7 +302,7 @@ class JobEvent:
     One thing that happened to a job, in order.
 
     Attributes:
-        seq: the store's running number of events.
+        seq: a number that grows from each event of the job to the next.
         job_id: whose event it is.
         at: when, by the store's clock.
         kind: ``"state"``, ``"progress"``, ``"output"``, …: open text.

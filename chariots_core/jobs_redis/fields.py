@@ -187,7 +187,7 @@ def written(values: Mapping[str, Any], **more: Any) -> list[str]:
     return [_dump(what), *texts]
 
 
-def told(event: NewEvent) -> tuple[str, str, int]:
+def event_of(event: NewEvent) -> tuple[str, str, int]:
     """
     An event as the script takes it: kind and data as JSON, and how many to keep or 0.
     """

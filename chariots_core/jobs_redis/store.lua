@@ -57,10 +57,11 @@ local function row(id, job, text)
   return {text or encode(job), job.long and call('HGETALL', text_key(id)) or NONE}
 end
 
+-- Returns the text, for `row`.
 local function write(id, job)
   local text = encode(job)
   call('SET', job_key(id), text)
-  return row(id, job, text)
+  return text
 end
 
 -- The record without its input and result, and without `manifest_json` where
@@ -140,9 +141,9 @@ end
 -- Makes changes to a job; what is long of the texts that follow at `at`, up to `last`, is
 -- written at once, and what is gone of it.
 local function apply(id, job, what, at, last)
-  for field, text in pairs(what.set or NONE) do job[field] = text end
-  for field, wait in pairs(what.now or NONE) do job[field] = number(NOW + wait) end
-  for field, n in pairs(what.plus or NONE) do job[field] = number((job[field] or 0) + n) end
+  for field, text in pairs(what.set) do job[field] = text end
+  for field, wait in pairs(what.now) do job[field] = number(NOW + wait) end
+  for field, n in pairs(what.plus) do job[field] = number((job[field] or 0) + n) end
   local long, set, gone = job.long or {}, {}, {}
   local function leave(name)
     if long[name] then
@@ -150,7 +151,7 @@ local function apply(id, job, what, at, last)
       gone[#gone + 1] = name
     end
   end
-  for _, field in ipairs(what.gone or NONE) do
+  for _, field in ipairs(what.gone) do
     job[field] = nil
     leave(field)
   end
@@ -220,7 +221,7 @@ local function change(id, job, what, at)
   job.status = what.status
   index(id, what.from, job)
   for _, event in ipairs(what.events) do tell(id, job, unpack(event)) end
-  return write(id, job)
+  return row(id, job, write(id, job))
 end
 
 local OP = ARGV[1]
@@ -270,9 +271,8 @@ if OP == 'create' then
   call('ZADD', P .. ':pipeline:' .. job.pipeline, job.seq, id)
   index(id, nil, job)
   tell(id, job, '"state"', 'null', 0)
-  local written = write(id, job)
-  local commands = tonumber(ARGV[at])
-  for _ = 1, commands do
+  local written = row(id, job, write(id, job))
+  for _ = 1, tonumber(ARGV[at]) do
     local from = at + 2
     at = from + tonumber(ARGV[at + 1]) - 1
     call(unpack(ARGV, from, at))

@@ -31,6 +31,9 @@ from chariots_core.jobs_redis.server import RedisServer, Script
 
 _asked: Final = attrgetter(*ASKED)
 
+#: What a guard may ask besides the status and the time.
+_COUNTERS: Final = ("attempt", "token", "generation", "cancel_requested")
+
 #: Stands for a job's id, which it cannot be.
 _ANY_JOB: Final = "{the job}"
 
@@ -143,7 +146,7 @@ class RedisJobStore(JobStore):
                 changes,
                 **{"from": guard.status.value, "status": status.value},
                 own=_own(guard),
-                events=[fields.told(event) for event in events],
+                events=[fields.event_of(event) for event in events],
                 **({} if guard.when is None else {"when": guard.when.value}),
             ),
         )
@@ -248,7 +251,7 @@ class RedisJobStore(JobStore):
     # -- events
 
     def append_event(self, job_id: str, event: NewEvent) -> JobEvent:
-        entry = self._call("append", check_job_id(job_id), *fields.told(event))
+        entry = self._call("append", check_job_id(job_id), *fields.event_of(event))
         if entry is None:
             raise _unknown(job_id)
         return fields.event_from(entry, job_id=job_id)
@@ -317,19 +320,14 @@ def _claim(worker: str, lease: float) -> str:
         claim_changes(worker=worker, lease=lease),
         **{"from": JobStatus.queued.value, "status": JobStatus.running.value},
         when=When.startable.value,
-        events=[fields.told(NewEvent(kind="state"))],
+        events=[fields.event_of(NewEvent(kind="state"))],
     )
     return what
 
 
 def _own(guard: Guard) -> dict[str, str]:
-    asked = {
-        "attempt": guard.attempt,
-        "token": guard.token,
-        "generation": guard.generation,
-        "cancel_requested": guard.cancel_requested,
-    }
-    return {name: str(int(value)) for name, value in asked.items() if value is not None}
+    asked = ((name, getattr(guard, name)) for name in _COUNTERS)
+    return {name: str(int(value)) for name, value in asked if value is not None}
 
 
 def _unknown(job_id: str) -> JobNotFound:
