@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final
 from chariots_core.app import app_of, load_object
 from chariots_core.errors import AppLoadError, BackendNotConfigured
 from chariots_core.server.children import Forked
-from chariots_core.server.fork_signals import end_early_children
 from chariots_core.server.ports import answers, reserved_port, url_of
 from chariots_core.server.server import PipelinesServer
+from chariots_core.server.web_signals import end_early_children, handle_beside_main
 from chariots_core.workers.app_specs import full_spec
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.handle import WorkerProcess
@@ -246,10 +246,13 @@ def run_web_processes(
         # the app is an object of this process, which only a fork hands on
         multiprocessing.set_start_method("fork", force=True)
         end_early_children()
+        handle_beside_main()
     parent = os.getpid()
 
     def load(*_: object) -> WSGIApplication:
         die_with_parent(parent)
+        if sys.platform != "win32":
+            handle_beside_main()
         return begin()
 
     Granian(

@@ -4,6 +4,7 @@ A served app of real processes, for tests.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import signal
@@ -132,6 +133,15 @@ def children(pid: int) -> list[int]:
     The children of a process, and not theirs.
     """
     return [child for child in descendants(pid) if _parent(child) == pid]
+
+
+def signal_thread(pid: int, thread: int, number: int) -> None:
+    """
+    Send a signal to one thread of another process.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.tgkill(pid, thread, number):
+        raise OSError(ctypes.get_errno(), f"no signal to thread {thread} of process {pid}")
 
 
 def _parent(pid: int) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 from chariots_core.jobs import JobStatus
 from chariots_core.jobs_sql import SqlJobStore
-from tests.server.served import Served, children, descendants
+from tests.server.served import Served, children, descendants, signal_thread
 from tests.support import port_open, process_alive, wait_until
 
 RUNS = "/api/v1/pipelines/{}/runs"
@@ -73,6 +73,23 @@ def test_an_interrupt_ends_it(tmp_path: Path, processes: int) -> None:
         assert 0 == served.stop(signal.SIGINT), served.output
 
         wait_until(lambda: gone(family), message="the end of all processes")
+
+
+@pytest.mark.parametrize("who", ["parent", "web process"])
+def test_a_signal_to_a_process_that_sleeps_is_not_overlooked(tmp_path: Path, who: str) -> None:
+    """
+    A signal that does not reach the main thread, which alone runs Python's handlers, ends a
+    web process and the parent of them as well.
+    """
+    with Served(tmp_path, processes=1) as served:
+        (parent,) = children(served.process.pid)
+        pid = parent if who == "parent" else pid_of(served)
+        other = max(int(task.name) for task in Path(f"/proc/{pid}/task").iterdir())
+        assert pid != other
+
+        signal_thread(pid, other, signal.SIGTERM)
+
+        wait_until(lambda: gone([pid]), message=f"the end of the {who}")
 
 
 SLOW_TO_BEGIN = """
