@@ -47,9 +47,37 @@ local function job_key(id) return P .. ':job:' .. id end
 local function text_key(id) return P .. ':text:' .. id end
 local function events_key(id) return P .. ':events:' .. id end
 
+local function forget(id, job)
+  for _, key in ipairs({'jobs', 'status', 'wake', 'wake_queued', 'expires'}) do
+    call('ZREM', P .. ':' .. key, id)
+  end
+  if job then
+    call('ZREM', P .. ':pipeline:' .. job.pipeline, id)
+    if job.key then call('HDEL', P .. ':keys', job.key) end
+  end
+  call('DEL', job_key(id), text_key(id), events_key(id))
+end
+
 local function read(id)
   local text = call('GET', job_key(id))
-  return text and decode(text)
+  local job = text and decode(text)
+  -- Where a server has evicted its long texts, the rest would be another job.
+  if job and job.long and call('EXISTS', text_key(id)) == 0 then
+    forget(id, job)
+    return false
+  end
+  return job
+end
+
+-- A job named in the sorted set `where`; nothing if somebody else has removed it (a server
+-- that evicts keys, say), and then it is forgotten and stands in nobody's way.
+local function find(id, where)
+  local job = read(id)
+  if not job then
+    forget(id)
+    call('ZREM', where, id)
+  end
+  return job
 end
 
 -- A record: what stands together as one text, and the long texts, each after its name.
@@ -127,15 +155,6 @@ local function index(id, before, job)
     -- What is final and wants attention is to be published yet.
     call('ZADD', P .. ':expires', job.expires_at, id)
   end
-end
-
-local function forget(id, job)
-  for _, key in ipairs({'jobs', 'status', 'wake', 'wake_queued', 'expires',
-                        'pipeline:' .. job.pipeline}) do
-    call('ZREM', P .. ':' .. key, id)
-  end
-  if job.key then call('HDEL', P .. ':keys', job.key) end
-  call('DEL', job_key(id), text_key(id), events_key(id))
 end
 
 -- Makes changes to a job; what is long of the texts that follow at `at`, up to `last`, is
@@ -326,16 +345,21 @@ if OP == 'list' then
   end
   local upper = before == '' and SPAN or tonumber(before)
   local ids = call('ZREVRANGEBYSCORE', source, up_to(upper), from, 'LIMIT', 0, most)
-  local rows, seen = {}, nil
+  local rows, seen = {}, number(upper)
+  local function is_asked(job)
+    return (status == '' or job.status == status) and (pipeline == '' or job.pipeline == pipeline)
+      and (backend == '' or job.backend == backend) and is_known(job)
+  end
   for _, id in ipairs(ids) do
-    local job = read(id)
-    -- Numbers grow with time: whatever comes after is older still.
-    if since ~= '' and tonumber(job.created_at) < tonumber(since) then return {rows, false} end
-    seen = job.seq
-    if (status == '' or job.status == status) and (pipeline == '' or job.pipeline == pipeline)
-        and (backend == '' or job.backend == backend) and is_known(job) then
-      rows[#rows + 1] = outline(id, job, false)
-      if #rows == limit then break end
+    local job = find(id, source)
+    if job then
+      -- Numbers grow with time: whatever comes after is older still.
+      if since ~= '' and tonumber(job.created_at) < tonumber(since) then return {rows, false} end
+      seen = job.seq
+      if is_asked(job) then
+        rows[#rows + 1] = outline(id, job, false)
+        if #rows == limit then break end
+      end
     end
   end
   return {rows, #ids == most and seen or false}
@@ -366,7 +390,10 @@ if OP == 'due' then
     end
   end
   local rows = {}
-  for i, id in ipairs(ids) do rows[i] = outline(id, read(id), true) end
+  for _, id in ipairs(ids) do
+    local job = find(id, P .. ':wake')
+    if job then rows[#rows + 1] = outline(id, job, true) end
+  end
   return rows
 end
 

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from chariots_core import patience
-from chariots_core.errors import ConfigurationError, StoreUnavailable
+from chariots_core.errors import ConfigurationError, JobNotFound, StoreUnavailable
 from chariots_core.jobs import JobError, JobQuery, JobStatus, NewJob
 from chariots_core.jobs.lifecycle import claim, complete, fail, not_submitted
 from chariots_core.jobs_redis import RedisJobStore
@@ -275,3 +276,61 @@ def test_numbers_of_events_go_on(store: RedisJobStore) -> None:
 
     assert 2 == len(heard)
     assert [JobStatus.queued] == [event.status for event in store.events(JOB.id, after=heard[-1])]
+
+
+def test_jobs_that_the_server_has_evicted(server: RedisProcess, store: RedisJobStore) -> None:
+    """
+    A job that Redis has removed by itself is unknown, and stands in no other's way.
+    """
+    lost = [store.create(NewJob(pipeline="p", backend="b")).record.id for _ in range(5)]
+    kept = store.create(NewJob(pipeline="p", backend="b")).record.id
+    done = claim(store, lost[0], worker="w", lease=0.0)
+    assert done is not None
+    complete(store, done, value_json="1", versions={})
+    claim(store, lost[1], worker="w", lease=0.0)
+    with server.client() as redis:
+        redis.delete(*(f"chariots:{{a}}:job:{job_id}" for job_id in lost))
+
+    for query in (JobQuery(), JobQuery(pipeline="p"), JobQuery(status=JobStatus.queued)):
+        assert [kept] == [record.id for record in store.list_jobs(query)]
+    assert [] == store.due()
+    assert {JobStatus.queued: 1, JobStatus.running: 0, JobStatus.deferred: 0} == store.counts()
+    assert None is claim(store, lost[2], worker="w", lease=9.0)
+    with server.client() as redis:
+        assert not any(job_id in names(redis) for job_id in lost)
+
+
+def test_page_of_jobs_that_were_evicted(server: RedisProcess, store: RedisJobStore) -> None:
+    """
+    So many of them that a step meets nothing else do not end the list.
+    """
+    kept = store.create(NewJob(pipeline="p", backend="b")).record.id
+    lost = [store.create(NewJob(pipeline="p", backend="b")).record.id for _ in range(250)]
+    with server.client() as redis:
+        redis.delete(*(f"chariots:{{a}}:job:{job_id}" for job_id in lost))
+
+    assert [kept] == [record.id for record in store.list_jobs(JobQuery())]
+
+
+def test_job_whose_input_was_evicted(server: RedisProcess, store: RedisJobStore) -> None:
+    """
+    A job of which a part is gone is not run on the rest: it is unknown as a whole.
+    """
+    long = NewJob(pipeline="p", backend="b", input_json=json.dumps("x" * 1000))
+    job_id = store.create(long).record.id
+    with server.client() as redis:
+        redis.delete(f"chariots:{{a}}:text:{job_id}")
+
+    assert None is claim(store, job_id, worker="w", lease=9.0)
+    with pytest.raises(JobNotFound):
+        store.get(job_id)
+    with server.client() as redis:
+        assert job_id not in names(redis)
+
+
+def names(redis: Redis) -> set[str]:
+    """
+    All that the sorted sets of the app name.
+    """
+    found = redis.scan_iter("chariots:{a}:*", _type="zset")
+    return {name.decode() for key in found for name in redis.zrange(key, 0, -1)}
