@@ -111,9 +111,9 @@ class Engine(ABC):
 
     def cpu_seconds(self) -> float:
         """
-        CPU time that the worker processes have used.
+        CPU time that the worker processes have used, and those of their children that have ended.
         """
-        return self._sum(lambda process: sum(process.cpu_times()[:2]))
+        return self._sum(lambda process: sum(process.cpu_times()[:4]))
 
     def _sum(self, read: Callable[[psutil.Process], float]) -> float:
         total = 0.0
