@@ -55,12 +55,15 @@ def new(*, name: str, folder: Path | None) -> None:
     target = folder or Path(f"chariots-{name}")
     write_project(target, facts)
     click.echo(f"{target}: a worker backend {name!r}, complete and working")
-    click.echo(
-        "  pip install --editable '.[test]'   install it, in that folder\n"
-        "  chariots backends                  see it listed\n"
-        "  pytest                             see it pass what every backend must\n"
-        f"  src/{facts['package']}/pool.py     put your queue where it says YOURS"
-    )
+    steps = {
+        "pip install --editable '.[test]'": "install it, in that folder",
+        "chariots backends": "see it listed",
+        "pytest": "see it pass what every backend must",
+        f"src/{facts['package']}/pool.py": "put your queue where it says YOURS",
+    }
+    width = max(map(len, steps))
+    for step, what in steps.items():
+        click.echo(f"  {step:{width}}   {what}")
 
 
 def _facts(name: str) -> Mapping[str, str]:
