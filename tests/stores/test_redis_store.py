@@ -333,4 +333,5 @@ def names(redis: Redis) -> set[str]:
     All that the sorted sets of the app name.
     """
     found = redis.scan_iter("chariots:{a}:*", _type="zset")
-    return {name.decode() for key in found for name in redis.zrange(key, 0, -1)}
+    members: list[bytes] = [name for key in found for name in redis.zrange(key, 0, -1)]  # type: ignore[misc]
+    return {name.decode() for name in members}
