@@ -128,7 +128,7 @@ conformance: $(DEV) $(RQ2)/rq
 soak: $(DEV)
 	@status=0; \
 	$(foreach run,$(filter-out local-postgresql rq-2.12,$(RUNS)),echo "=== $(run)"; \
-		$(PY) -m pytest -q -s --conformance-soak --timeout 1500 $(PYTEST_ARGS) \
+		$(PY) -m pytest -q --conformance-soak --timeout 1500 $(PYTEST_ARGS) \
 		$(SUITE_$(run))::test_67_random_kills_lose_and_double_nothing || status=$$?;) \
 	exit $$status
 

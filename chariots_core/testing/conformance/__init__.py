@@ -29,7 +29,7 @@ for each backend: for the author who has just changed a line. ``full``, the defa
 restarts of brokers and stores, crashes in each window of a job's life, and the soak: for CI.
 
 ``--conformance-soak`` makes that soak a long one: 1,000 jobs, four workers, a kill -9 each
-second, and the broker restarted twice where it can be. It prints its ledger (``-s``), and
+second, and the broker restarted twice where it can be. It prints its ledger, and
 takes longer than the usual time-out of a test (``--timeout 1500``).
 """
 
