@@ -8,12 +8,16 @@ import copy
 import secrets
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, ClassVar, Final, Self
 
 from chariots_core.errors import PipelineError
 from chariots_core.pipelines.callbacks import OpCallBack, checked_callbacks
 from chariots_core.versioning import Version, VersionType, version_of
+
+
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
 class BaseOp(ABC):
@@ -126,7 +130,46 @@ class LoadableOp(BaseOp):
     >>> counter.load(b"41")
     >>> counter.execute()
     42
+
+    Attributes:
+        continue_training: whether a training starts from the newest saved state
+            (``partial_fit``, ``warm_start``). By default it starts from the state
+            that the code builds.
     """
+
+    continue_training: ClassVar[bool] = False
+
+    @property
+    def needs_training(self) -> bool:
+        """
+        Whether the state that the code builds cannot execute before it was trained.
+        """
+        return False
+
+    def declaration(self) -> Mapping[str, Any]:
+        """
+        Return what the code declares about the state that a training would build.
+
+        The store records it with each saved version and compares it at load. Keys
+        are texts, values are JSON. By default nothing is declared.
+        """
+        return _NOTHING
+
+    def fitted(self) -> Mapping[str, Any]:
+        """
+        Return what the current state really is, in the form of `declaration`.
+        """
+        return _NOTHING
+
+    def check_saveable(self) -> None:
+        """
+        Raise if a trained state of this op could not be loaded again.
+
+        Called before each training, so that a long run does not end in a refusal.
+
+        Raises:
+            UntrustedArtifact: this process would refuse to load the state.
+        """
 
     @property
     def serializer(self) -> str:
