@@ -11,11 +11,17 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from chariots_core.errors import ExecutionError
+from chariots_core.errors import ExecutionError, PipelineError
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.values import Manifest
-from chariots_core.pipelines import BaseOp, BaseRunner, Pipeline, PipelineCallback
+from chariots_core.pipelines import (
+    BaseOp,
+    BaseRunner,
+    LoadableOp,
+    Pipeline,
+    PipelineCallback,
+)
 from chariots_core.pipelines.runners import OnNode
 from chariots_core.strict_json import encode
 from chariots_core.workers.isolation.failures import describe
@@ -122,8 +128,19 @@ class Execution:
                     manifest=training.stage(job_id=job_id, attempt=attempt),
                 )
         ops = loaded.check().ops
+        states = [op for op in ops.values() if isinstance(op, LoadableOp)]
+        before = [op.op_version for op in states]
         with guard():
-            return self._go(pipeline, value, ops, on_node, versions=loaded.versions)
+            result = self._go(pipeline, value, ops, on_node, versions=loaded.versions)
+        changed = [op for op, was in zip(states, before, strict=True) if op.op_version != was]
+        if changed:
+            self.loaded.discard(pipeline.name)
+            raise PipelineError(
+                f"op {changed[0].name!r} marked itself as trained, and its job would not keep "
+                f"that: let `trains` of {type(changed[0]).__qualname__} be True, so that "
+                f"pipeline {pipeline.name!r} is one that trains"
+            )
+        return result
 
     def _loaded(self, pipeline: Pipeline) -> Loaded:
         # The first threads of a process come together: they wait for one that loads.

@@ -156,6 +156,7 @@ class Change:
                 job_id=manifest.job_id,
                 rank=rank,
                 created_at=self._now,
+                origin=None if saved.origin is None else saved.origin.to_json(),
             )
         )
         return seq
@@ -210,9 +211,17 @@ class Change:
 
     def activate(self, pipeline: str, seqs: Iterable[int]) -> None:
         """
-        Make saved versions the active set of a pipeline.
+        Make saved versions the active set of a pipeline. A set that is the newest
+        one already stays, and counts one more load.
         """
         self.add_pipeline(pipeline)
+        seqs = list(dict.fromkeys(seqs))
+        newest = self._newest_set(pipeline)
+        if newest is not None and self._members_of(newest) == set(seqs):
+            self._connection.execute(
+                sa.update(sets).where(sets.c.seq == newest).values(loads=sets.c.loads + 1)
+            )
+            return
         last = sa.select(sa.func.max(sets.c.generation)).where(sets.c.pipeline == pipeline)
         generation = (self._connection.execute(last).scalar() or 0) + 1
         number = self._next()
@@ -221,12 +230,21 @@ class Change:
                 seq=number, pipeline=pipeline, generation=generation, created_at=self._now
             )
         )
-        rows = [{"set_seq": number, "version_seq": seq} for seq in dict.fromkeys(seqs)]
+        rows = [{"set_seq": number, "version_seq": seq} for seq in seqs]
         if rows:
             self._connection.execute(sa.insert(members), rows)
         self._connection.execute(
             sa.update(pipelines).where(pipelines.c.name == pipeline).values(active=number)
         )
+
+    def _newest_set(self, pipeline: str) -> int | None:
+        query = sa.select(pipelines.c.active).where(pipelines.c.name == pipeline)
+        active: int | None = self._connection.execute(query).scalar()
+        return active
+
+    def _members_of(self, number: int) -> set[int]:
+        query = sa.select(members.c.version_seq).where(members.c.set_seq == number)
+        return set(self._connection.execute(query).scalars())
 
     def seq_of(self, saved: SavedOp, manifest: Manifest) -> int:
         """

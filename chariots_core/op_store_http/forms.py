@@ -32,6 +32,7 @@ _Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Code = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00]*\Z")]
 _JobId = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00]*\Z")]
 _Identity = Annotated[str, msgspec.Meta(max_length=400, pattern=r"^[^\x00]*\Z")]
+_LongText = Annotated[str, msgspec.Meta(max_length=32768, pattern=r"^[^\x00]*\Z")]
 
 #: What the stores have room for, by the name of an attribute or argument.
 _TEXTS: Final[Mapping[str, Any]] = types.MappingProxyType(
@@ -39,6 +40,10 @@ _TEXTS: Final[Mapping[str, Any]] = types.MappingProxyType(
         "digest": _Digest,
         "code": _Code,
         "job_id": _JobId,
+        "continued_from": _Identity,
+        "declared": _LongText,
+        "fitted": _LongText,
+        "op_class": _Identity,
         "upstream_version": _Identity,
         "downstream_version": _Identity,
     }

@@ -34,8 +34,10 @@ class Numbers(BaseOp):
 
 class Learner(LoadableOp):
     """
-    An op whose state is a number; training adds to it what comes in.
+    An op whose state is a number; training adds to it what comes in, from run to run.
     """
+
+    continue_training = True
 
     def __init__(self, fits: bool = False) -> None:
         super().__init__()

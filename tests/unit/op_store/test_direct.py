@@ -149,7 +149,10 @@ def test_retrained_upstream_blocks(client: TestOpStoreClient) -> None:
     centre.run()
     centre.save(client)
     before = client.active("predict")
-    with pytest.raises(VersionError, match=r"'centre' .* -> 'scale' .* train 'scale' again"):
+    with pytest.raises(
+        VersionError,
+        match=r"'centre' .* -> 'scale' .* 'scale' must be trained with this version of 'centre'",
+    ):
         served.load(client)
 
     assert ([47.0], before) == (served.run([2.0]), client.active("predict"))
