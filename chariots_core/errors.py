@@ -440,8 +440,8 @@ class VersionError(ChariotsError):
 
     Attributes:
         blockers: one sentence for each link that is not validated.
-        commands: what to run, in this order, to get the pipeline served; empty
-            where a person must decide first.
+        commands: what to run, in this order, to get the pipeline served. Where a
+            person must decide something, the message says what, and they end there.
     """
 
     code = "version-conflict"

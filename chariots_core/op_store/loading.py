@@ -348,8 +348,7 @@ class LoadedPipelines:
     def _save_what_there_is(self, template: Template) -> bool:
         self.refresh(force=True)
         loaded = self._loaded[template.name]
-        # saving is how versions that only do not belong together get a link
-        if type(loaded.error) is not VersionError:
+        if not loaded.is_blocked:
             loaded.check()
         candidate = self._client.candidate(template.name)
         manifest = manifests.to_save(self._client, template, loaded, candidate)

@@ -200,9 +200,9 @@ def _changed_text(part: Part, found: tuple[Difference, ...]) -> str:
 
 
 def _advice(plan: Plan) -> str:
+    text = ""
     if plan.commands:
         text = "; run " + ", then ".join(f"`{command}`" for command in plan.commands)
         if any("@FILE" in command for command in plan.commands):
             text += " (FILE: the training data as JSON)"
-        return text
-    return "".join(f"; {decision}" for decision in plan.decisions)
+    return text + "".join(f"; {decision}" for decision in plan.decisions)

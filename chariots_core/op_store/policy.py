@@ -7,8 +7,7 @@ The default policy takes each op at its newest saved version and asks for a
 validated link on every edge. An op that a pipeline trains itself is exempt as
 the end of an edge: it is about to be trained with what comes in.
 
-* Two ops with state: exactly the versions that a run used together. That holds
-  also for two ops that have only ops without state between them.
+* Two ops with state: exactly the versions that a run used together.
 * An op without state behind one with state: any state of that code. An op without
   state has learnt nothing that could be out of date.
 * An op with state behind one without: any state of that code, unless this state
@@ -17,6 +16,9 @@ the end of an edge: it is about to be trained with what comes in.
   without state beside it: valid. Whoever releases new code says that its ops fit, as
   with a new pipeline.
 * Two ops without state: exactly these versions.
+
+An op with state also has an edge from each op before it that has only ops without
+state between them: what those pass on reaches it.
 """
 
 from __future__ import annotations

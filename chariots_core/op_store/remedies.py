@@ -60,7 +60,7 @@ class Plan:
 
     Attributes:
         commands: what to run, in this order.
-        decisions: what a person must decide first; the commands are empty then.
+        decisions: what a person must decide after that, or instead.
     """
 
     commands: tuple[str, ...] = ()
@@ -76,6 +76,8 @@ def plan(known: Known, pipeline: str) -> Plan:
         planner.make_loadable(pipeline, ())
     except _Undecided as undecided:
         return Plan(decisions=(str(undecided),))
+    if unsure := planner.unsure(pipeline):
+        return Plan(commands=tuple(planner.commands), decisions=(unsure,))
     planner.load(pipeline, always=True)
     return Plan(commands=tuple(planner.commands))
 
@@ -103,6 +105,8 @@ class _Planner:
             name: dict(versions) for name, versions in known.bound.items()
         }
         self._pairs: set[_Pair] = set()
+        # the edges that trainings of the plan go over
+        self._ran: set[tuple[str, str]] = set()
         # the ops that the plan has trained, with the pipeline that did it
         self._trained: dict[str, Template] = {}
 
@@ -134,6 +138,7 @@ class _Planner:
             ran[op] = self._versions[op] = next(self._new)
             self._ready[op] = True
             self._trained[op] = template
+        self._ran |= _named_edges(template)
         for upstream, downstream in _stateful_edges(template):
             if upstream in ran and downstream in ran:
                 self._pairs.add((upstream, ran[upstream], downstream, ran[downstream]))
@@ -153,12 +158,26 @@ class _Planner:
             path, upstream = blocker
             self._train_again(name, path, upstream, (*above, name))
 
+    def unsure(self, name: str) -> str | None:
+        """
+        Return what a person must decide, where no training joins ops without state.
+        """
+        parts = self._known.parts[name]
+        pairs = [
+            " and ".join(repr(parts[path].op) for path in edge)
+            for edge in self._known.templates[name].edges
+            if not parts[edge[1]].stateful and not self._is_met(name, edge)
+        ]
+        if not pairs:
+            return None
+        return (
+            f"if {', '.join(pairs)} fit as they are, run `chariots save {name}`, "
+            f"then `chariots load {name}`"
+        )
+
     def _blockers(self, name: str) -> Iterator[tuple[str, str | None]]:
         """
         Yield the path of an op that must be trained, and the op it must be trained with.
-
-        Raises:
-            _Undecided: something else than a training is missing.
         """
         template = self._known.templates[name]
         parts = self._known.parts[name]
@@ -170,35 +189,25 @@ class _Planner:
             for edge in template.edges:
                 if edge[1] == path and not self._is_met(name, edge):
                     yield path, edge[0]
-        for edge in template.edges:
-            if not parts[edge[1]].stateful and not self._is_met(name, edge):
-                up, down = (parts[path].op for path in edge)
-                raise _Undecided(
-                    f"if {up!r} and {down!r} fit as they are, run `chariots save {name}`, "
-                    f"then `chariots load {name}`"
-                )
 
     def _is_met(self, name: str, edge: Edge) -> bool:
         asked = self._known.asked[name].get(edge)
         if asked is None:
             return True
-        upstream, downstream = (self._known.parts[name][path] for path in edge)
-        changed = {upstream.op, downstream.op} & self._trained.keys()
-        if not changed:
-            return asked.is_met(self._known.valid)
-        if upstream.stateful and downstream.stateful:
-            pair = (
-                upstream.op,
-                self._versions[upstream.op],
-                downstream.op,
-                self._versions[downstream.op],
-            )
+        up, down = (self._known.parts[name][path] for path in edge)
+        valid = self._known.valid
+        if not down.stateful:
+            return (up.op, down.op) in self._ran or asked.is_met(valid)
+        if up.stateful:
+            if not {up.op, down.op} & self._trained.keys():
+                return asked.is_met(valid)
+            pair = (up.op, self._versions[up.op], down.op, self._versions[down.op])
             return pair in self._pairs
-        # a run validates every edge that it goes over
-        trainer = self._trained[next(iter(changed))]
-        if (upstream.op, downstream.op) in _named_edges(trainer):
+        if down.op not in self._trained:
+            return asked.is_met(valid)
+        if (up.op, down.op) in _named_edges(self._trained[down.op]):
             return True
-        return asked.link in self._known.valid or asked.is_first(self._known.valid)
+        return asked.link in valid or asked.is_first(valid)
 
     def _train_again(
         self, name: str, path: str, upstream: str | None, above: tuple[str, ...]

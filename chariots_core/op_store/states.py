@@ -47,7 +47,7 @@ class Template:
         pipeline: the pipeline.
         ops: leaf path to op, with the fresh state of the code.
         edges: between which of them a link must be valid: those of the graph, and
-            those between two ops with state that have only ops without state
+            those from an op to an op with state that have only ops without state
             between them.
         direct: the edges of the graph.
         trained: the paths of the ops that a run trains.
@@ -81,7 +81,7 @@ class Template:
         return cls(
             pipeline=pipeline,
             ops=MappingProxyType(dict(ops)),
-            edges=(*pipeline.op_edges, *_edges_of_states(pipeline.op_edges, ops)),
+            edges=(*pipeline.op_edges, *_distant_edges(pipeline.op_edges, ops)),
             direct=frozenset(pipeline.op_edges),
             trained=frozenset(pipeline.trained),
             code=MappingProxyType(
@@ -90,27 +90,26 @@ class Template:
         )
 
 
-def _edges_of_states(edges: Iterable[Edge], ops: Mapping[str, BaseOp]) -> tuple[Edge, ...]:
+def _distant_edges(edges: Iterable[Edge], ops: Mapping[str, BaseOp]) -> tuple[Edge, ...]:
     """
-    Return the pairs of ops with state that have only ops without state between them.
+    Return the pairs of an op and an op with state behind it that have only ops without
+    state between them: what the first one gives reaches the second one.
 
     An op that takes inputs of any version ends the search.
     """
-    # ops are in topological order: what stands before an op is complete when it is read
-    behind: dict[str, dict[str, None]] = {path: {} for path in ops}
     direct = set(edges)
+    # for each op, those whose output reaches its readers; ops are in topological order
+    reaching: dict[str, dict[str, None]] = {}
     found: dict[Edge, None] = {}
     for path, op in ops.items():
-        upstream = [up for up, down in edges if down == path]
-        states_before = dict.fromkeys(
-            state
-            for up in upstream
-            for state in ([up] if isinstance(ops[up], LoadableOp) else behind[up])
+        before = dict.fromkeys(
+            other for up, down in edges if down == path for other in reaching[up]
         )
+        reaching[path] = {path: None}
         if isinstance(op, LoadableOp):
-            found.update(dict.fromkeys((state, path) for state in states_before))
+            found.update(dict.fromkeys((other, path) for other in before))
         elif not op.allow_version_change:
-            behind[path] = states_before
+            reaching[path].update(before)
     return tuple(edge for edge in found if edge not in direct)
 
 
@@ -369,8 +368,12 @@ def newest_trained(client: BaseOpStoreClient, template: Template) -> Mapping[str
 def asked_of(template: Template, parts: Mapping[str, Part]) -> Mapping[Edge, Question]:
     """
     What must be so for these parts of a pipeline to be served together.
+
+    In a pipeline that trains, the run itself validates the edges into ops without
+    state: what comes out of them is learnt anew.
     """
-    return questions(template.edges, parts, direct=template.direct)
+    edges = [edge for edge in template.edges if parts[edge[1]].stateful or not template.trained]
+    return questions(edges, parts, direct=template.direct)
 
 
 def links_of(asked: Iterable[Question]) -> list[Link]:

