@@ -29,6 +29,9 @@ from chariots_core.workers.isolation.failures import describe
 #: Makes what stands around a run.
 Guard: TypeAlias = Callable[[], AbstractContextManager[None]]
 
+#: Seconds that a training in the request waits for one of the same op elsewhere.
+TRAINING_TIMEOUT: Final = 30.0
+
 _NONE_YET: Final[Mapping[str, str]] = MappingProxyType({})
 
 
@@ -83,7 +86,7 @@ class Execution:
         """
         loaded = self._loaded(pipeline)
         if loaded.trains:
-            with self.loaded.training(pipeline.name) as training:
+            with self.loaded.training(pipeline.name, timeout=TRAINING_TIMEOUT) as training:
                 with guard():
                     result = self._go(pipeline, value, training.ops)
                 self.loaded.publish(training.stage())
@@ -119,7 +122,7 @@ class Execution:
             self.loaded.refresh(force=True)
         loaded = self._loaded(pipeline)
         if loaded.trains:
-            with self.loaded.training(pipeline.name) as training:
+            with self.loaded.training(pipeline.name, job_id=job_id) as training:
                 with guard():
                     result = self._go(pipeline, value, training.ops, on_node)
                 return attrs.evolve(

@@ -28,6 +28,7 @@ from chariots_core.errors import (
 )
 from chariots_core.op_store import manifests, obstacles, remedies, states
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.leases import TrainingLease
 from chariots_core.op_store.loaded import Loaded, Loader
 from chariots_core.op_store.obstacles import ChangedModels
 from chariots_core.op_store.states import Template
@@ -263,23 +264,38 @@ class LoadedPipelines:
 
     # -- training
 
-    def training(self, name: str) -> AbstractContextManager[TrainingRun]:
+    def training(
+        self, name: str, *, job_id: str | None = None, timeout: float | None = None
+    ) -> AbstractContextManager[TrainingRun]:
         """
         A run of a pipeline that trains: the block runs it, stages, and publishes.
 
-        Trainings of one op follow one another, within this process.
+        Trainings of one op follow one another, over all processes of the store.
+
+        Args:
+            name: the pipeline's name.
+            job_id: the job that trains, if one does.
+            timeout: seconds to wait for trainings of the same op in other processes;
+                ``None``: for as long as they take.
 
         Raises:
-            VersionError: the ops that are not trained were never validated together.
+            VersionError: the ops that are not trained do not belong together.
             OpStoreError: the state of one of them cannot be read.
+            TrainingInProgress: another process trains the same op.
         """
         template = self._template(name)
         # always in the same order, so that two trainings never wait for each other
         locks = [self._training_locks[op] for op in sorted(template.trained_ops)]
-        return _Training(locks, partial(self._begin_training, template))
+        lease = TrainingLease(self._client, template.trained_ops, job_id=job_id, timeout=timeout)
+        return _Training(
+            locks,
+            lease,
+            partial(self._begin_training, template, lease),
+            ends_when_published=job_id is not None,
+        )
 
-    def _begin_training(self, template: Template) -> TrainingRun:
-        return begin(self._client, template, self.get(template.name).check())
+    def _begin_training(self, template: Template, lease: TrainingLease) -> TrainingRun:
+        return begin(self._client, template, self.get(template.name).check(), lease)
 
     def discard(self, name: str) -> None:
         """
@@ -367,25 +383,43 @@ class LoadedPipelines:
 
 class _Training:
     """
-    Locks held around a run. Written as a class: `contextlib.contextmanager` sets
+    Locks and a lease held around a run. Written as a class: `contextlib.contextmanager` sets
     attributes of an exception that passes, and replaces one that refuses them.
     """
 
-    def __init__(self, locks: Sequence[threading.Lock], begin: Callable[[], TrainingRun]) -> None:
+    def __init__(
+        self,
+        locks: Sequence[threading.Lock],
+        lease: TrainingLease,
+        begin: Callable[[], TrainingRun],
+        *,
+        ends_when_published: bool,
+    ) -> None:
         self._locks = locks
+        self._lease = lease
         self._begin = begin
+        self._ends_when_published = ends_when_published
         self._held = ExitStack()
 
     def __enter__(self) -> TrainingRun:
         with ExitStack() as stack:
             for lock in self._locks:
                 stack.enter_context(lock)
-            run = self._begin()
+            self._lease.take()
+            try:
+                run = self._begin()
+            except BaseException:
+                self._lease.end()
+                raise
             self._held = stack.pop_all()
         return run
 
-    def __exit__(self, *_: object) -> None:
-        self._held.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._held:
+            if kind is None and self._ends_when_published:
+                self._lease.leave()
+            else:
+                self._lease.end()
 
 
 _instances: Final[weakref.WeakSet[LoadedPipelines]] = weakref.WeakSet()

@@ -5,7 +5,7 @@ One change of an op store's tables, in one transaction.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 
 from chariots_core.errors import OpVersionNotFound
 from chariots_core.op_store.schema import (
+    leases,
     members,
     newness,
     op_versions,
@@ -160,6 +161,34 @@ class Change:
             )
         )
         return seq
+
+    # -- who trains
+
+    def take_lease(
+        self, ops: Collection[str], holder: str, seconds: float, *, clock: str
+    ) -> Mapping[str, str]:
+        """
+        Give *holder* the leases of all these ops, or return who holds some of them.
+        """
+        now = float(self._connection.execute(sa.text(f"SELECT {clock}")).scalar_one())
+        held = self._connection.execute(
+            sa.select(leases.c.op, leases.c.holder).where(
+                leases.c.op.in_(list(ops)), leases.c.holder != holder, leases.c.expires_at > now
+            )
+        ).all()
+        if held:
+            return {row.op: row.holder for row in held}
+        self._connection.execute(sa.delete(leases).where(leases.c.op.in_(list(ops))))
+        rows = [{"op": op, "holder": holder, "expires_at": now + seconds} for op in ops]
+        if rows:
+            self._connection.execute(sa.insert(leases), rows)
+        return {}
+
+    def end_lease(self, holder: str) -> None:
+        """
+        Take back the leases of *holder*.
+        """
+        self._connection.execute(sa.delete(leases).where(leases.c.holder == holder))
 
     # -- links
 

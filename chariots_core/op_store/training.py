@@ -14,6 +14,7 @@ import attrs
 from chariots_core.errors import ArtifactCorrupt
 from chariots_core.op_store import policy, states
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.leases import TrainingLease
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.origins import differences
 from chariots_core.op_store.policy import Part
@@ -41,6 +42,7 @@ class TrainingRun:
     _began: Mapping[str, str]
     # identity of the saved version that a training continues from, by the op's name
     _continued: Mapping[str, str]
+    _lease: TrainingLease
 
     def versions(self) -> Mapping[str, str]:
         """
@@ -54,7 +56,11 @@ class TrainingRun:
         Put the bytes of what was trained, and return what would be published.
 
         The store knows nothing of it until the manifest is published.
+
+        Raises:
+            TrainingInProgress: the run was halted, and another one trains the same op.
         """
+        self._lease.check()
         parts = self._parts()
         links = (policy.link_between(parts[up], parts[down]) for up, down in self._template.edges)
         return Manifest(
@@ -105,7 +111,9 @@ class TrainingRun:
                 yield states.described(self._client, op)
 
 
-def begin(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> TrainingRun:
+def begin(
+    client: BaseOpStoreClient, template: Template, loaded: Loaded, lease: TrainingLease
+) -> TrainingRun:
     """
     Return a run whose trained ops are copies with the fresh state of the code. The
     others are as they are served.
@@ -135,6 +143,7 @@ def begin(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Trai
         client=client,
         began={name: op.op_version.identity for name, op in trained.items()},
         continued=continued,
+        lease=lease,
     )
 
 

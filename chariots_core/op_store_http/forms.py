@@ -53,6 +53,10 @@ _TEXTS: Final[Mapping[str, Any]] = types.MappingProxyType(
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
+#: Every other number is of seconds: up to a day.
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=24 * 3600)]
+
+
 @attrs.frozen(kw_only=True)
 class Form:
     """
@@ -107,7 +111,13 @@ def form_of(hint: Any, *, name: str = "", strict: bool = False) -> Form:
 def _plain(hint: Any, name: str, strict: bool) -> Form:
     if hint is datetime:
         return Form(wire=datetime, to_wire=datetime.isoformat, from_wire=_same)
-    wires = {str: _TEXTS.get(name, Name), int: _Count, bool: bool, type(None): None}
+    wires = {
+        str: _TEXTS.get(name, Name),
+        int: _Count,
+        float: _Seconds,
+        bool: bool,
+        type(None): None,
+    }
     if hint not in wires:
         raise TypeError(f"{hint!r} has no form on the wire of the op store: give it one here")
     return Form(wire=wires[hint] if strict else hint, to_wire=_same, from_wire=_same)

@@ -204,7 +204,7 @@ class App:
         """
         A training: of a job, or of a web process.
         """
-        with self.loaded.training(name) as run:
+        with self.loaded.training(name, job_id=job_id) as run:
             output = self.pipelines[name].run(value, ops=run.ops)
             self.loaded.publish(run.stage(job_id=job_id, attempt=1 if job_id else 0))
         return output
