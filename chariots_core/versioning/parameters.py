@@ -28,6 +28,10 @@ _PROGRAMS: Final = frozenset({"__main__", "__mp_main__"})
 _OUTPUT: Final = "_sklearn_output_config"
 
 
+def _frozen(values: Mapping[str, object]) -> Mapping[str, object]:
+    return MappingProxyType(dict(values))
+
+
 @attrs.frozen(kw_only=True)
 class Parameters:
     """
@@ -39,7 +43,7 @@ class Parameters:
     """
 
     name: str
-    values: Mapping[str, object] = attrs.field(converter=MappingProxyType)
+    values: Mapping[str, object] = attrs.field(converter=_frozen)
 
 
 def module_of(named: type | Callable[..., Any]) -> str:
@@ -122,10 +126,22 @@ def _same(default: object, value: object) -> bool:
 
 
 def _arguments(kind: type) -> Mapping[str, inspect.Parameter]:
-    try:
-        return inspect.signature(kind).parameters
-    except (TypeError, ValueError):
-        return {}
+    found: dict[str, inspect.Parameter] = {}
+    for base in kind.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        try:
+            own = dict(inspect.signature(vars(base)["__init__"]).parameters)
+        except (TypeError, ValueError):
+            break
+        rest = [name for name, each in own.items() if each.kind is each.VAR_KEYWORD]
+        found = {**own, **found}
+        if not rest:
+            break
+        # what it does not name itself goes to the next class: XGBClassifier(**kwargs)
+        del found[rest[0]]
+    found.pop("self", None)
+    return found
 
 
 def _changed(kind: type, values: Mapping[str, object]) -> dict[str, object]:
@@ -146,7 +162,7 @@ def _of_estimator(value: Any) -> Parameters:
 
 
 def _of_distribution(value: Any) -> Parameters:
-    known = getattr(sys.modules.get("scipy.stats"), value.dist.name or "", None)
+    known: Any = getattr(sys.modules.get("scipy.stats"), value.dist.name or "", None)
     if type(known) is type(value.dist):
         name = f"scipy.stats.{value.dist.name}"
     else:

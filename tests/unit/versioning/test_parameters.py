@@ -151,6 +151,24 @@ def test_parts_without_a_form_are_named(value: Any, where: str, word: str) -> No
     assert "an estimator that is not fitted" in str(caught.value)
 
 
+def test_defaults_of_a_base_class() -> None:
+    """
+    An argument that a constructor passes on by ``**kwargs`` has the default of the next class.
+    """
+
+    class Deep(Own):
+        def __init__(self, name: str = "deep", **rest: Any) -> None:
+            super().__init__(**rest)
+            self.name = name
+
+    assert [True, True, False, False] == [
+        is_default(Deep, "depth", 1),
+        is_default(Deep, "name", "deep"),
+        is_default(Deep, "depth", 2),
+        is_default(Deep, "rest", {}),
+    ]
+
+
 def test_public_names() -> None:
     """
     A private module is left out of a name where its package exports the same object.
@@ -173,7 +191,7 @@ def test_distributions_have_their_own_name() -> None:
     A frozen distribution is known by its name in scipy.stats, one of the user by its class.
     """
 
-    class Odd(stats.rv_continuous):
+    class Odd(stats.rv_continuous):  # type: ignore[misc]
         pass
 
     known, own = parameters_of(stats.uniform(1, 2)), parameters_of(Odd(name="odd")())
