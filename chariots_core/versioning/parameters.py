@@ -25,7 +25,8 @@ import attrs
 #: multiprocessing has loaded it once more.
 _PROGRAMS: Final = frozenset({"__main__", "__mp_main__"})
 
-_OUTPUT: Final = "_sklearn_output_config"
+OUTPUT_CONFIG: Final = "_sklearn_output_config"
+"""The attribute in which ``set_output`` of scikit-learn keeps its argument."""
 
 
 def _frozen(values: Mapping[str, object]) -> Mapping[str, object]:
@@ -154,10 +155,10 @@ def _of_estimator(value: Any) -> Parameters:
     if clone is not None and not clone.__qualname__.startswith("BaseEstimator."):
         raise TypeError("an estimator that keeps what it learnt when it is cloned")
     values = _changed(kind, value.get_params(deep=False))
-    output = getattr(value, "__dict__", {}).get(_OUTPUT)
+    output = getattr(value, "__dict__", {}).get(OUTPUT_CONFIG)
     if output:
         # set by set_output(), and copied by clone()
-        values[_OUTPUT] = output
+        values[OUTPUT_CONFIG] = output
     return Parameters(name=public_name(kind), values=values)
 
 
