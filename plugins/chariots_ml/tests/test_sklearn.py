@@ -218,7 +218,7 @@ def test_plain_class_and_default_parameters() -> None:
     assert [[-1.0], [1.0]] == Scale(MLMode.FIT_PREDICT).execute([[1], [3]]).tolist()
 
 
-SCALER, SHARED = StandardScaler(), LogisticRegression(max_iter=1000)
+SCALER, SHARED = StandardScaler(), LogisticRegression(max_iter=5000)
 
 
 class Chain(SKSupervisedOp):
