@@ -16,10 +16,10 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import Pipeline as SKPipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from chariots_core import strict_json
-from chariots_core.errors import ConfigurationError, UntrustedArtifact
+from chariots_core.errors import ArtifactCorrupt, ConfigurationError, UntrustedArtifact
 from chariots_core.pipelines import Node, Pipeline
 from chariots_core.versioning import VersionedField, VersionedFieldDict, VersionType, version_of
 from chariots_ml import MLMode, OpNotFitted
@@ -378,22 +378,38 @@ class Forest(SKSupervisedOp):
     model_parameters = VersionedFieldDict(MINOR, {"n_estimators": 3, "random_state": 0})
 
 
-def test_trees_need_trust(
-    iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_trees_need_no_trust(iris: tuple[Any, Any]) -> None:
     """
-    A forest is saved with a warning, and loaded only where the setting trusts its trees.
+    A forest is saved and loaded without any configuration.
     """
     trained, served = Forest(MLMode.FIT), Forest(MLMode.PREDICT)
     trained.execute(*iris)
-    data = trained.serialize()
+    served.load(trained.serialize())
 
-    assert "sklearn.tree._tree.Tree" in caplog.text
-    with pytest.raises(UntrustedArtifact, match="CHARIOTS_SKOPS_TRUSTED"):
-        served.load(data)
-    monkeypatch.setenv("CHARIOTS_SKOPS_TRUSTED", "other.Type, sklearn.tree._tree.Tree")
-    served.load(data)
     assert 0.9 < np.mean(served.execute(iris[0]) == iris[1])
+
+
+def test_a_lambda_is_refused_before_the_training() -> None:
+    """
+    The check before a training names the op and the lambda; so does a save.
+    """
+
+    class Lambda(SKUnsupervisedOp):
+        def _init_model(self) -> Any:
+            return FunctionTransformer(lambda x: x)
+
+    op = Lambda(MLMode.FIT)
+    for call in (op.check_saveable, op.serialize):
+        with pytest.raises(UntrustedArtifact, match=r"op 'lambda' cannot be saved: .* a lambda"):
+            call()
+
+
+def test_a_load_that_is_refused_names_the_op() -> None:
+    """
+    Bytes of another format are refused with the op's name.
+    """
+    with pytest.raises(ArtifactCorrupt, match="op 'forest' cannot be loaded: saved state is no"):
+        Forest(MLMode.PREDICT).load(b"{}")
 
 
 def test_versions_are_the_same_in_every_process() -> None:
