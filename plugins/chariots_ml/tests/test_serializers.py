@@ -276,7 +276,9 @@ def test_names_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "another serializer" not in caught.value.message
 
 
-def test_names_of_a_program_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_names_of_a_program_are_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """
     What only this program has is saved with a warning: other processes cannot import it.
     """
