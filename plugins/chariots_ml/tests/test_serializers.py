@@ -286,13 +286,10 @@ def test_names_of_a_program_are_logged(
     def double(values: Any) -> Any:
         return values * 2
 
-    double.__module__, main = "__main__", sys.modules["__main__"]
-    main.double = double
-    try:
-        with caplog.at_level(logging.WARNING, "chariots_ml"):
-            SkopsSerializer(["__main__.double"]).serialize_object(FunctionTransformer(double))
-    finally:
-        del main.double
+    double.__module__ = "__main__"
+    monkeypatch.setattr(sys.modules["__main__"], "double", double, raising=False)
+    with caplog.at_level(logging.WARNING, "chariots_ml"):
+        SkopsSerializer(["__main__.double"]).serialize_object(FunctionTransformer(double))
 
     assert "__main__.double" in caplog.text
 
