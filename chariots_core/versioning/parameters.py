@@ -57,18 +57,24 @@ def module_of(named: type | Callable[..., Any]) -> str:
 
 def public_name(named: type | Callable[..., Any]) -> str:
     """
-    Return the full name of a class or function that survives a move between private modules.
+    Return the full name of a class or function that survives a move between inner modules.
 
-    The name begins with the nearest public package that exports the object:
+    The name begins with the outermost package that exports the object:
     ``sklearn.linear_model.LogisticRegression``, not ``sklearn.linear_model._logistic...``.
     """
     module, name = module_of(named), named.__qualname__.replace("<locals>.", "")
     parts = module.split(".")
-    private = next((index for index, part in enumerate(parts) if part.startswith("_")), 0)
-    package = ".".join(parts[:private])
-    if package and getattr(sys.modules.get(package), name, None) is named:
-        module = package
-    return f"{module}.{name}"
+    packages = (".".join(parts[:length]) for length in range(1, len(parts)))
+    home = next((each for each in packages if _exported(each, name) is named), module)
+    return f"{home}.{name}"
+
+
+def _exported(package: str, name: str) -> object:
+    try:
+        return getattr(sys.modules.get(package), name, None)
+    except ImportError:
+        # a package may refuse to give what is experimental
+        return None
 
 
 def is_estimator(value: object) -> bool:

@@ -103,10 +103,13 @@ def test_early_stopping_is_saved() -> None:
     lgb, xgb = library("lightgbm"), library("xgboost")
     models = [
         lightgbm("LGBMClassifier").fit(
-            X, Y, eval_set=[(X, Y)], callbacks=[lgb.early_stopping(2, verbose=False)]
+            X[::2],
+            Y[::2],
+            eval_set=[(X[1::2], Y[1::2])],
+            callbacks=[lgb.early_stopping(2, verbose=False)],
         ),
-        xgboost("XGBClassifier", callbacks=[xgb.callback.EarlyStopping(2)]).fit(
-            X, Y, eval_set=[(X, Y)], verbose=False
+        xgboost("XGBClassifier", callbacks=[xgb.callback.EarlyStopping(rounds=2)]).fit(
+            X[::2], Y[::2], eval_set=[(X[1::2], Y[1::2])], verbose=False
         ),
     ]
 

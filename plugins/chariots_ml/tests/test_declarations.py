@@ -38,7 +38,7 @@ def square(value: Any) -> Any:
     [
         (SVC(), {}),
         (SVC(C=np.float64(2), class_weight={1: math.inf, 0: math.nan}), {"C": 2.0, "class_weight": {"0": "nan", "1": "inf"}}),
-        (SVC(random_state=np.random.RandomState(0)), {"random_state": "numpy.random.mtrand.RandomState"}),
+        (SVC(random_state=np.random.RandomState(0)), {"random_state": "numpy.random.RandomState"}),
         (OneHotEncoder(dtype=np.float32), {"dtype": "numpy.float32"}),
         (FunctionTransformer(square), {"func": f"{__name__}.square"}),
         (FunctionTransformer(np.log1p), {"func": "numpy.log1p"}),

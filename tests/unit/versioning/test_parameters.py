@@ -17,6 +17,7 @@ from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.impute import SimpleImputer
+from sklearn.impute._iterative import IterativeImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, make_scorer
 from sklearn.model_selection import GridSearchCV, KFold, RepeatedKFold, StratifiedKFold
@@ -171,7 +172,7 @@ def test_defaults_of_a_base_class() -> None:
 
 def test_public_names() -> None:
     """
-    A private module is left out of a name where its package exports the same object.
+    Inner modules are left out of a name where an outer package exports the same object.
     """
 
     class Local:
@@ -183,7 +184,11 @@ def test_public_names() -> None:
         "sklearn.decomposition.PCA",
         "numpy.mean",
         f"{__name__}.test_public_names.Local",
-    ] == [public_name(each) for each in (LogisticRegression, Pipeline, PCA, np.mean, Local)]
+        "sklearn.impute._iterative.IterativeImputer",
+    ] == [
+        public_name(each)
+        for each in (LogisticRegression, Pipeline, PCA, np.mean, Local, IterativeImputer)
+    ]
 
 
 def test_distributions_have_their_own_name() -> None:
