@@ -131,11 +131,26 @@ def test_each_training_starts_from_a_new_model(points: tuple[Any, Any]) -> None:
     assert first.optimizer.iterations.numpy() == line._model.optimizer.iterations.numpy()
 
 
-def test_declarations_do_not_depend_on_the_names_that_keras_gives(points: tuple[Any, Any]) -> None:
+class Late(Line):
+    """
+    A model that learns the width of its rows from the rows.
+    """
+
+    def _init_model(self) -> Any:
+        model = keras.Sequential([keras.layers.Dense(2), keras.layers.Dense(1)])
+        model.compile(optimizer="sgd", loss="mse")
+        return model
+
+
+@pytest.mark.parametrize("op", [Line, Late])
+def test_declarations_do_not_depend_on_the_names_that_keras_gives(
+    op: type[Line], points: tuple[Any, Any]
+) -> None:
     """
     Models that the code builds twice, trains and loads have one description.
     """
-    trained, loaded = Line(MLMode.FIT), Line(MLMode.PREDICT)
+    trained, loaded = op(MLMode.FIT), op(MLMode.PREDICT)
+    trained.check_saveable()
     first = trained.declaration()
     trained.execute(*points)
     loaded.load(trained.serialize())
@@ -144,16 +159,19 @@ def test_declarations_do_not_depend_on_the_names_that_keras_gives(points: tuple[
     assert "keras.Sequential" == first["class"]
 
 
-@pytest.mark.parametrize("change", ["layer", "rate", "not compiled"])
+@pytest.mark.parametrize("change", ["layer", "numbers", "rate", "not compiled"])
 def test_declarations_name_what_was_changed(change: str) -> None:
     """
-    Another layer, another rate of learning, and a model that is not compiled are seen.
+    Other layers, other numbers, another rate of learning, and a model that is not compiled show.
     """
 
     class Other(Line):
         def _init_model(self) -> Any:
+            numbers = "float16" if change == "numbers" else "float32"
             layers = [keras.layers.Dense(2)] if change == "layer" else []
-            model = keras.Sequential([keras.Input((1,)), *layers, keras.layers.Dense(1)])
+            model = keras.Sequential(
+                [keras.Input((1,)), *layers, keras.layers.Dense(1, dtype=numbers)]
+            )
             if change != "not compiled":
                 rate = 0.2 if change == "rate" else 0.1
                 model.compile(optimizer=keras.optimizers.SGD(rate), loss="mse")
@@ -162,7 +180,8 @@ def test_declarations_name_what_was_changed(change: str) -> None:
     mine, other = (op(MLMode.FIT).declaration()["parameters"] for op in (Line, Other))
     differing = {name for name in mine if mine[name] != other[name]}
 
-    assert {"layers"} if change == "layer" else {"compiled"} == differing
+    expected = {"layers"} if change in ("layer", "numbers") else {"compiled"}
+    assert expected == differing
 
 
 def test_other_bytes_are_refused() -> None:

@@ -9,12 +9,15 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 from chariots_core.versioning.parameters import public_name
 from chariots_ml.declarations import described
 from chariots_ml.ops import BaseMLOp, SerializerSource
 from chariots_ml.serializers.keras import KerasSerializer
+
+#: Entries of a configuration that appear once a model has seen rows.
+_BUILT: Final = frozenset({"build_config", "build_input_shape"})
 
 
 class KerasOp(BaseMLOp):
@@ -92,7 +95,7 @@ def _digest(config: Any) -> str:
     where the first has ``dense``.
     """
     names: dict[str, str] = {}
-    _collect_names(config, names)
+    _collect_names(_renamed(config, {}), names)
     text = json.dumps(_renamed(config, names), sort_keys=True, default=_text)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -102,6 +105,9 @@ def _collect_names(config: Any, names: dict[str, str]) -> None:
         name = config.get("name")
         if isinstance(name, str):
             names.setdefault(name, f"#{len(names)}")
+        if str(config.get("class_name")).endswith("DTypePolicy"):
+            # its name is the type of numbers
+            return
         for part in config.values():
             _collect_names(part, names)
     elif isinstance(config, list | tuple):
@@ -111,10 +117,22 @@ def _collect_names(config: Any, names: dict[str, str]) -> None:
 
 def _renamed(config: Any, names: Mapping[str, str]) -> Any:
     if isinstance(config, Mapping):
-        return {str(key): _renamed(part, names) for key, part in config.items()}
+        return {
+            str(key): _renamed(part, names) for key, part in config.items() if key not in _BUILT
+        }
     if isinstance(config, list | tuple):
-        return [_renamed(part, names) for part in config]
+        return [_renamed(part, names) for part in config if not _is_made_by_rows(part)]
     return names.get(config, config) if isinstance(config, str) else config
+
+
+def _is_made_by_rows(layer: Any) -> bool:
+    """
+    Whether Keras has put the layer in front, for the first batch of rows.
+    """
+    if not isinstance(layer, Mapping) or layer.get("class_name") != "InputLayer":
+        return False
+    shape = layer["config"].get("batch_shape")
+    return bool(shape) and shape[0] is not None
 
 
 def _text(value: object) -> str:

@@ -36,8 +36,18 @@ class KerasSerializer(BaseSerializer):
             path = Path(folder, "model.keras")
             target.save(path)
             data = path.read_bytes()
-        _check(data)
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            _check(json.loads(file.read("config.json")))
         return data
+
+    def check_saveable(self, fresh: Any) -> None:
+        """
+        Raise if Keras would refuse to load such a model; its weights do not matter.
+
+        Raises:
+            UntrustedArtifact: it holds code.
+        """
+        _check(import_library("keras", extra="keras").saving.serialize_keras_object(fresh))
 
     def deserialize_object(self, serialized_object: bytes) -> Any:
         """
@@ -59,15 +69,14 @@ class KerasSerializer(BaseSerializer):
                 return keras.models.load_model(path, safe_mode=True)
 
 
-def _check(data: bytes) -> None:
+def _check(config: Any) -> None:
     """
     Build the layers once more, without weights: Keras then refuses what a load would refuse.
     """
-    keras = import_library("keras", extra="keras")
-    with zipfile.ZipFile(io.BytesIO(data)) as file:
-        config = json.loads(file.read("config.json"))
     with _refusals():
-        keras.saving.deserialize_keras_object(config, safe_mode=True)
+        import_library("keras", extra="keras").saving.deserialize_keras_object(
+            config, safe_mode=True
+        )
 
 
 @contextmanager
