@@ -332,7 +332,7 @@ def test_an_error_of_the_code_that_builds_the_model_names_the_op() -> None:
     for call in (Broken(MLMode.FIT).declaration, Broken(MLMode.FIT).check_saveable):
         with pytest.raises(LookupError, match="no such model") as caught:
             call()
-        assert ["op 'broken': its _init_model() failed"] == caught.value.__notes__
+        assert "op 'broken': its _init_model() failed" == caught.value.__notes__[0]
 
 
 def test_models_that_cannot_be_saved_are_found_before_a_training() -> None:
@@ -345,8 +345,9 @@ def test_models_that_cannot_be_saved_are_found_before_a_training() -> None:
             return {"set": {1}}
 
     Mean(MLMode.FIT).check_saveable()
-    with pytest.raises(NotJSONError):
+    with pytest.raises(NotJSONError) as caught:
         Unsaveable(MLMode.FIT).check_saveable()
+    assert ["op 'unsaveable' cannot be saved"] == caught.value.__notes__
 
 
 def test_a_serializer_can_be_an_object() -> None:

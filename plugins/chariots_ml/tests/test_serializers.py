@@ -5,6 +5,7 @@ Bytes from models and back; what is trusted is the process's own word.
 from __future__ import annotations
 
 import functools
+import io
 import logging
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import dill
 import numpy as np
@@ -312,12 +314,33 @@ def test_models_that_skops_cannot_load_again() -> None:
         SkopsSerializer([f"{int.__module__}.int"]).serialize_object(model)
 
 
-@pytest.mark.parametrize("data", [b"", b"garbage", b'{"mean":1}', b"PK\x05\x06" + bytes(18)])
+def zipped(schema: bytes) -> bytes:
+    """
+    A file like one of skops, with another schema.
+    """
+    target = io.BytesIO()
+    with ZipFile(target, "w") as file:
+        file.writestr("schema.json", schema)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"garbage",
+        b'{"mean":1}',
+        b"PK\x05\x06" + bytes(18),
+        zipped(b"[1]"),
+        zipped(b"{}"),
+        zipped(b"{"),
+    ],
+)
 def test_skops_refuses_other_bytes(data: bytes) -> None:
     """
     Bytes of another format are corrupt, whatever they are.
     """
-    with pytest.raises(ArtifactCorrupt, match="is no skops file"):
+    with pytest.raises(ArtifactCorrupt, match=r"is no skops file|cannot be read by this release of skops"):
         SkopsSerializer().deserialize_object(data)
 
 

@@ -237,12 +237,15 @@ class BaseMLOp(LoadableOp):
     @contextmanager
     def _named(self, what: str) -> Iterator[None]:
         """
-        Errors of trust and format name the op: a serializer knows only the model.
+        Errors name the op: a serializer knows only the model.
         """
         try:
             yield
         except (ArtifactCorrupt, UntrustedArtifact) as error:
             raise type(error)(f"op {self.name!r} {what}: {error.message}") from error
+        except Exception as error:
+            error.add_note(f"op {self.name!r} {what}")
+            raise
 
     def _train(self, inputs: Sequence[Any]) -> None:
         if not self.continue_training:

@@ -78,10 +78,10 @@ class SkopsSerializer(BaseSerializer):
             TypeError: skops cannot save the model.
         """
         skops = import_library("skops.io", extra="sklearn")
-        nameless = _nameless(reachable(target, saved=True))
-        if nameless is not None:
-            raise UntrustedArtifact(_remedy(nameless, self._trusted))
         try:
+            nameless = _nameless(reachable(target, saved=True))
+            if nameless is not None:
+                raise UntrustedArtifact(_remedy(nameless, self._trusted))
             with saved_by_name():
                 data: bytes = skops.dumps(target)
             named = _named_types(skops, data)
@@ -111,7 +111,7 @@ class SkopsSerializer(BaseSerializer):
         try:
             named = _named_types(skops, serialized_object)
             untrusted = self._untrusted(named)
-        except (BadZipFile, KeyError, ValueError) as error:
+        except (AttributeError, BadZipFile, KeyError, ValueError) as error:
             raise ArtifactCorrupt(
                 f"saved state is no skops file ({error}): was it saved by another serializer?"
             ) from error
