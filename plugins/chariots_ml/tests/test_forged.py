@@ -120,7 +120,7 @@ def test_states_of_distributions_are_refused() -> None:
 @pytest.mark.parametrize("name", ["rv_continuous", "norm.__class__", "distributions", "", "nope"])
 def test_only_distributions_are_looked_up(name: str) -> None:
     """
-    A name that is no distribution of scipy.stats gives nothing.
+    A name that is not a distribution of scipy.stats is refused.
     """
     with pytest.raises(LookupError, match="has no distribution"):
         frozen_distribution(name, (), {})

@@ -233,7 +233,7 @@ def test_prediction_after_a_fit_has_no_hint() -> None:
 
 def test_models_that_need_no_fit_predict_at_once() -> None:
     """
-    An op whose model comes ready made predicts without a training, and says that it needs none.
+    An op whose model comes ready made predicts without a training, and reports that it needs none.
     """
 
     class Ready(Mean):

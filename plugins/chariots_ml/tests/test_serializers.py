@@ -160,7 +160,7 @@ CLIP, SQUARE = f"{__name__}.Clip", f"{__name__}.square"
 
 def own_types() -> Any:
     """
-    A model with a class and a function that nobody trusts unasked.
+    A model with a class and a function that need trust.
     """
     return make_pipeline(Clip(), FunctionTransformer(square))
 
@@ -340,7 +340,9 @@ def test_skops_refuses_other_bytes(data: bytes) -> None:
     """
     Bytes of another format are corrupt, whatever they are.
     """
-    with pytest.raises(ArtifactCorrupt, match=r"is no skops file|cannot be read by this release of skops"):
+    with pytest.raises(
+        ArtifactCorrupt, match=r"is not a skops file|cannot be read by this release of skops"
+    ):
         SkopsSerializer().deserialize_object(data)
 
 

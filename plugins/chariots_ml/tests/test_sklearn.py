@@ -408,7 +408,7 @@ def test_a_load_that_is_refused_names_the_op() -> None:
     """
     Bytes of another format are refused with the op's name.
     """
-    with pytest.raises(ArtifactCorrupt, match="op 'forest' cannot be loaded: saved state is no"):
+    with pytest.raises(ArtifactCorrupt, match="op 'forest' cannot be loaded: saved state is not"):
         Forest(MLMode.PREDICT).load(b"{}")
 
 

@@ -2,7 +2,7 @@
 Frozen distributions of scipy, saved by name and arguments.
 
 skops would save their state, and scipy executes text from that state when it is
-loaded: whoever can write the state could run code. Some distributions hold
+loaded: a forged state could run code. Some distributions hold
 themselves, so that skops cannot save them at all.
 """
 

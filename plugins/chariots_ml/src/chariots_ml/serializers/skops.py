@@ -113,7 +113,7 @@ class SkopsSerializer(BaseSerializer):
             untrusted = self._untrusted(named)
         except (AttributeError, BadZipFile, KeyError, ValueError) as error:
             raise ArtifactCorrupt(
-                f"saved state is no skops file ({error}): was it saved by another serializer?"
+                f"saved state is not a skops file ({error}): was it saved by another serializer?"
             ) from error
         except TypeError as error:
             raise ArtifactCorrupt(
@@ -150,9 +150,8 @@ class SkopsSerializer(BaseSerializer):
     def _refusal(self, untrusted: list[str]) -> str:
         setting = ",".join(sorted({*untrusted, *_setting()}))
         return (
-            f"types that are not trusted here: {', '.join(untrusted)}; a trusted name can be called "
-            "by whoever writes to the op store, so trust it only if nobody else does: set "
-            f"{TRUST_SETTING}={setting} for servers and workers, or write "
+            f"types that are not trusted here: {', '.join(untrusted)}; if only your own processes "
+            f"can write to the op store, set {TRUST_SETTING}={setting} for servers and workers, or write "
             f"{_argument({*untrusted, *self._trusted})} in the op"
         )
 
