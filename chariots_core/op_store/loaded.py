@@ -15,6 +15,7 @@ from chariots_core.errors import ChariotsError, StoreUnavailable, VersionError
 from chariots_core.op_store import obstacles, states
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.obstacles import ChangedModels, Obstacles
+from chariots_core.op_store.origins import declared_text
 from chariots_core.op_store.policy import Part, link_between
 from chariots_core.op_store.remedies import Plan
 from chariots_core.op_store.states import Template
@@ -124,6 +125,16 @@ class Loader:
 
     client: BaseOpStoreClient
     policy: ChangedModels = "warn"
+    # what the code of an op declares does not change, and may take a model to be built
+    _declared: dict[int, str] = attrs.field(factory=dict, init=False, repr=False)
+
+    def declared(self, op: LoadableOp) -> str:
+        """
+        Return what the code of an op of a template declares.
+        """
+        if id(op) not in self._declared:
+            self._declared[id(op)] = declared_text(op)
+        return self._declared[id(op)]
 
     def follow(self, template: Template, newest: ActiveSet, before: Loaded | None) -> Loaded:
         """
@@ -193,7 +204,7 @@ class Loader:
         """
         stored = states.latest(self.client, template)
         parts = states.parts_of(template.ops, stored)
-        return stored, parts, obstacles.find(self.client, template, stored, parts)
+        return stored, parts, obstacles.find(self.client, template, stored, parts, self.declared)
 
     def explained(self, template: Template, loaded: Loaded, plan: Plan) -> Loaded:
         """
@@ -239,7 +250,7 @@ class Loader:
 
     def _examined(self, template: Template, active: ActiveSet) -> Obstacles:
         parts = states.parts_of(template.ops, active.ops)
-        return obstacles.find(self.client, template, active.ops, parts)
+        return obstacles.find(self.client, template, active.ops, parts, self.declared)
 
     def _why(self, template: Template, active: ActiveSet, found: Obstacles) -> str:
         if found.missing:

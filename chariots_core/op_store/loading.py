@@ -237,7 +237,7 @@ class LoadedPipelines:
             },
         )
         parts = {
-            name: obstacles.parts_to_serve(template, newest, policy)
+            name: obstacles.parts_to_serve(template, newest, policy, self._loader.declared)
             for name, template in templates.items()
         }
         asked = {

@@ -32,8 +32,12 @@ def first(client: BaseOpStoreClient, template: Template, described: dict[str, Sa
         if parts[path].from_store:
             saved[op.name] = stored[op.name].as_saved()
             continue
+        if isinstance(op, LoadableOp) and op.needs_training:
+            # nobody can use its fresh state
+            saved.setdefault(op.name, states.described_without_state(op))
+            continue
         if op.name not in described:
-            described[op.name] = states.described(client, op)
+            described[op.name] = states.described_if_saveable(client, op)
         saved[op.name] = described[op.name]
     links = policy.first_links(template.edges, parts)
     return Manifest(pipeline=template.name, saved=tuple(saved.values()), links=links)

@@ -4,14 +4,14 @@ What keeps a pipeline from being served at some versions, and the error that say
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
 
 from chariots_core.errors import ModelOutdated, NeverTrained, VersionError
 from chariots_core.op_store import states
-from chariots_core.op_store.origins import Difference, differences
+from chariots_core.op_store.origins import Difference, declared_text, differences
 from chariots_core.op_store.policy import Edge, Part, unmet
 from chariots_core.op_store.remedies import Plan
 from chariots_core.op_store.states import Template
@@ -71,6 +71,7 @@ def find(
     template: Template,
     stored: Mapping[str, OpVersion],
     parts: Mapping[str, Part],
+    declared: Callable[[LoadableOp], str] = declared_text,
 ) -> Obstacles:
     """
     Return what keeps a pipeline from being served at the stored versions.
@@ -80,6 +81,7 @@ def find(
         template: the pipeline.
         stored: op name to version.
         parts: leaf path to part, at those versions.
+        declared: gives what the code of an op declares.
     """
     asked = states.asked_of(template, parts)
     valid = client.valid(states.links_of(asked.values()))
@@ -94,25 +96,33 @@ def find(
             for edge, each in asked.items()
             if each.is_first(valid) and not {each.unless, each.instead} & valid
         ),
-        changed=_changed(template, stored, [path for path in served if parts[path].from_store]),
+        changed=_changed(
+            template, stored, [path for path in served if parts[path].from_store], declared
+        ),
         missing=tuple(path for path in served if not parts[path].from_store),
     )
 
 
 def _changed(
-    template: Template, stored: Mapping[str, OpVersion], paths: list[str]
+    template: Template,
+    stored: Mapping[str, OpVersion],
+    paths: list[str],
+    declared: Callable[[LoadableOp], str],
 ) -> Mapping[str, tuple[Difference, ...]]:
     found: dict[str, tuple[Difference, ...]] = {}
     for path in paths:
         op = template.ops[path]
         assert isinstance(op, LoadableOp)
-        if some := differences(op, stored[op.name]):
+        if some := differences(op, stored[op.name], declared):
             found[path] = some
     return found
 
 
 def parts_to_serve(
-    template: Template, stored: Mapping[str, OpVersion], policy: ChangedModels
+    template: Template,
+    stored: Mapping[str, OpVersion],
+    policy: ChangedModels,
+    declared: Callable[[LoadableOp], str],
 ) -> Mapping[str, Part]:
     """
     Return the parts of a pipeline at the stored versions. A state that the policy
@@ -120,7 +130,9 @@ def parts_to_serve(
     """
     parts = states.parts_of(template.ops, stored)
     served = [path for path in parts if parts[path].from_store and path not in template.trained]
-    changed = _changed(template, stored, [path for path in served if parts[path].stateful])
+    changed = _changed(
+        template, stored, [path for path in served if parts[path].stateful], declared
+    )
     stale = Obstacles(changed=changed).refused(policy)
     return {
         path: attrs.evolve(part, trained=False) if path in stale else part

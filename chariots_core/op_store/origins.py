@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
 
-from chariots_core.errors import OpStoreError
+from chariots_core.errors import ChariotsError, OpStoreError
 from chariots_core.op_store.values import OpVersion, Origin
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
 from chariots_core.versioning import version_of
@@ -70,14 +70,31 @@ def origin_of(op: LoadableOp, *, trained: bool, continued_from: str | None = Non
         op_class=class_path(op),
         code=version_of(op).identity,
         trained=trained,
-        declared=_text(op, "declaration"),
+        declared=declared_text(op),
         fitted=_text(op, "fitted"),
         continued_from=continued_from,
     )
 
 
+def declared_text(op: LoadableOp) -> str:
+    """
+    Return what the code of *op* declares, as canonical JSON text.
+
+    Raises:
+        OpStoreError: it cannot be told, or is not JSON.
+    """
+    return _text(op, "declaration")
+
+
 def _text(op: LoadableOp, method: str) -> str:
-    found = getattr(op, method)()
+    try:
+        found = getattr(op, method)()
+    except ChariotsError:
+        raise
+    except Exception as error:
+        raise OpStoreError(
+            f"{method}() of op {op.name!r} failed: {type(error).__name__}: {error}"
+        ) from error
     try:
         text = json.dumps(dict(found), sort_keys=True, separators=(",", ":"))
     except (TypeError, ValueError) as error:
@@ -107,16 +124,23 @@ def is_trained(op: LoadableOp, stored: OpVersion | None) -> bool:
     return stored.version != version_of(op)
 
 
-def differences(op: LoadableOp, stored: OpVersion) -> tuple[Difference, ...]:
+def differences(
+    op: LoadableOp, stored: OpVersion, declared: Callable[[LoadableOp], str] = declared_text
+) -> tuple[Difference, ...]:
     """
     Return how the code of *op* differs from the code that made a stored state of it.
 
     A state of an earlier release has no origin, and no differences.
+
+    Args:
+        op: the op.
+        stored: its stored state.
+        declared: gives what the code of an op declares; it may remember that.
     """
     origin = stored.origin
     if origin is None:
         return ()
-    then, now = json.loads(origin.declared), json.loads(_text(op, "declaration"))
+    then, now = json.loads(origin.declared), json.loads(declared(op))
     found = list(_declared(then, now)) if then and now else []
     return tuple(found or _of_fields(origin, op))
 

@@ -5,16 +5,18 @@ From ops to what is saved of them, and back.
 from __future__ import annotations
 
 import functools
+import logging
 import operator
 from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from chariots_core.errors import (
     ChariotsError,
     ConfigurationError,
+    NotJSONError,
     OpStoreError,
     UntrustedArtifact,
 )
@@ -29,6 +31,8 @@ from chariots_core.versioning import Version, version_of
 
 if TYPE_CHECKING:
     from chariots_core.op_store.client import BaseOpStoreClient
+
+_log: Final = logging.getLogger(__name__)
 
 
 def code_major(op: BaseOp) -> str:
@@ -307,6 +311,27 @@ def described(
             continued_from=continued_from,
         ),
     )
+
+
+def described_without_state(op: BaseOp) -> SavedOp:
+    """
+    An op as it is now, without its bytes.
+    """
+    return SavedOp(op=op.name, version=op.op_version, code=code_major(op))
+
+
+def described_if_saveable(client: BaseOpStoreClient, op: BaseOp) -> SavedOp:
+    """
+    An op as it is now. One that trains, and cannot be saved, is described without its
+    bytes: that its training is refused is no reason not to serve the other pipelines.
+    """
+    try:
+        return described(client, op)
+    except (OpStoreError, NotJSONError) as error:
+        if not op.trains:
+            raise
+        _log.warning("op %r has no first version: %s", op.name, error)
+        return described_without_state(op)
 
 
 def serialized(op: LoadableOp) -> bytes:

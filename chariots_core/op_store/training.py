@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from chariots_core.errors import ArtifactCorrupt
+from chariots_core.errors import ArtifactCorrupt, ChariotsError, OpStoreError
 from chariots_core.op_store import policy, states
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.leases import TrainingLease
@@ -128,7 +128,7 @@ def begin(
     copies = states.copied({path: template.ops[path] for path in template.trained})
     trained = {op.name: op for op in copies.values() if isinstance(op, LoadableOp)}
     for op in trained.values():
-        op.check_saveable()
+        _check_saveable(op)
     continuing = {name: op for name, op in trained.items() if op.continue_training}
     newest = states.newest_trained(client, template) if continuing else {}
     continued = {
@@ -145,6 +145,18 @@ def begin(
         continued=continued,
         lease=lease,
     )
+
+
+def _check_saveable(op: LoadableOp) -> None:
+    try:
+        op.check_saveable()
+    except ChariotsError:
+        raise
+    except Exception as error:
+        raise OpStoreError(
+            f"op {op.name!r} is not trained, since its state could not be saved: "
+            f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _restore(client: BaseOpStoreClient, op: LoadableOp, stored: OpVersion) -> bool:
