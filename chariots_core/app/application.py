@@ -117,6 +117,7 @@ class App:
             self.op_store,
             policy=self.settings.changed_models,
             on_worker=self._goes_to_worker,
+            app=lambda: self.import_spec or "MODULE:APP",
         )
         self._execution = Execution(
             loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=own_callbacks

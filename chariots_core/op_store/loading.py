@@ -27,6 +27,7 @@ from chariots_core.errors import (
     VersionError,
 )
 from chariots_core.op_store import manifests, obstacles, remedies, states
+from chariots_core.op_store.adoption import check_classes, moved
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.leases import TrainingLease
 from chariots_core.op_store.loaded import Loaded, Loader
@@ -34,7 +35,7 @@ from chariots_core.op_store.obstacles import ChangedModels
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.training import TrainingRun, begin
 from chariots_core.op_store.values import Manifest, SavedOp
-from chariots_core.pipelines.ops import BaseOp
+from chariots_core.pipelines.ops import BaseOp, LoadableOp
 from chariots_core.pipelines.pipeline import Pipeline
 
 _log: Final = logging.getLogger(__name__)
@@ -49,6 +50,10 @@ _LONGEST_PAUSE: Final = 15.0
 
 def _in_the_request(_: str) -> bool:
     return False
+
+
+def _some_app() -> str:
+    return "MODULE:APP"
 
 
 class LoadedPipelines:
@@ -67,6 +72,7 @@ class LoadedPipelines:
         policy: what becomes of a model whose code declares other values now.
         on_worker: whether calls of a pipeline go to a worker, for the commands in
             errors.
+        app: how to import the app, for the commands in errors.
 
     Raises:
         ConfigurationError: two classes of ops with state have one name.
@@ -81,11 +87,13 @@ class LoadedPipelines:
         freshness: float = FRESHNESS,
         policy: ChangedModels = "warn",
         on_worker: Callable[[str], bool] = _in_the_request,
+        app: Callable[[], str] = _some_app,
     ) -> None:
         copies: dict[int, BaseOp] = {}
         self._client = client
         self._loader = Loader(client=client, policy=policy)
         self._on_worker = on_worker
+        self._app = app
         self._freshness = freshness
         self._templates = {
             pipeline.name: Template.of(pipeline, states.copied(pipeline.ops, copies))
@@ -195,6 +203,8 @@ class LoadedPipelines:
         revision = self._client.revision()
         if revision == self._revision and self._is_open:
             return
+        if not self._is_open:
+            check_classes(self._client, self._templates.values(), self._app())
         active = self._client.active_sets(self._templates)
         if new := self._templates.keys() - active.keys():
             self._register(sorted(new))
@@ -219,11 +229,25 @@ class LoadedPipelines:
         explained: dict[str, Loaded] = dict(loaded)
         for name in blocked:
             template, before = self._templates[name], self._loaded.get(name)
-            each = self._loader.explained(template, loaded[name], remedies.plan(known, name))
+            plan = self._with_moved(template, loaded[name], remedies.plan(known, name))
+            each = self._loader.explained(template, loaded[name], plan)
             explained[name] = each
             if before is None or str(before.error) != str(each.error):
                 _log.warning("%s", each.error)
         return explained
+
+    def _with_moved(self, template: Template, loaded: Loaded, plan: remedies.Plan) -> remedies.Plan:
+        """
+        A plan that also names the models of classes that have moved.
+        """
+        ops = {template.ops[path].name: template.ops[path] for path in loaded.obstacles.untrained}
+        found = [
+            hint
+            for op in ops.values()
+            if isinstance(op, LoadableOp)
+            and (hint := moved(self._client, op, self._app())) is not None
+        ]
+        return attrs.evolve(plan, decisions=(*plan.decisions, *found))
 
     def _known(self, loaded: Mapping[str, Loaded]) -> remedies.Known:
         """
@@ -339,7 +363,10 @@ class LoadedPipelines:
                 loaded = self._loader.activate(template, self._loaded[name])
             except VersionError:
                 # once more, for an error that names what to run
-                plan = remedies.plan(self._known(self._loaded), name)
+                known = self._known(self._loaded)
+                plan = self._with_moved(
+                    template, self._loaded[name], remedies.plan(known, name)
+                )
                 loaded = self._loader.activate(template, self._loaded[name], plan)
             self._loaded = {**self._loaded, name: loaded}
             return loaded

@@ -54,6 +54,20 @@ def class_path(op: BaseOp) -> str:
     return f"{module}:{name.rpartition('<locals>.')[2]}"
 
 
+def has_own_name(op: BaseOp) -> bool:
+    """
+    Return whether the author gave *op* its name. Otherwise it is that of the class.
+    """
+    return "name" in vars(op) or type(op).name is not BaseOp.name
+
+
+def bare_origin(op: LoadableOp) -> Origin:
+    """
+    Return the origin of an op that has no state worth saving yet.
+    """
+    return Origin(op_class=class_path(op), named=has_own_name(op), code=version_of(op).identity)
+
+
 def origin_of(op: LoadableOp, *, trained: bool, continued_from: str | None = None) -> Origin:
     """
     Return the origin of the state that *op* has now.
@@ -68,6 +82,7 @@ def origin_of(op: LoadableOp, *, trained: bool, continued_from: str | None = Non
     """
     return Origin(
         op_class=class_path(op),
+        named=has_own_name(op),
         code=version_of(op).identity,
         trained=trained,
         declared=declared_text(op),

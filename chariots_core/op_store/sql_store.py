@@ -114,6 +114,8 @@ class LocalOpStoreClient(BaseOpStoreClient):
             new = frozenset(name for name in named if not change.is_active(name))
             for name in sorted(new):
                 manifest = named[name]
+                for saved in manifest.saved:
+                    change.check_class(saved)
                 seqs = [change.save(saved, manifest) for saved in manifest.saved]
                 change.validate(manifest.links, pipeline=name)
                 change.activate(name, seqs)

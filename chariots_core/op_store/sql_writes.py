@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
-from chariots_core.errors import OpVersionNotFound
+from chariots_core.errors import OpNameConflict, OpVersionNotFound
 from chariots_core.op_store.schema import (
     leases,
     members,
@@ -22,7 +22,7 @@ from chariots_core.op_store.schema import (
     sets,
     state,
 )
-from chariots_core.op_store.values import Link, Manifest, SavedOp, short_version
+from chariots_core.op_store.values import Link, Manifest, Origin, SavedOp, short_version
 
 
 class Change:
@@ -103,7 +103,7 @@ class Change:
         state that nobody trained does not outdo one that the same code saved before.
         """
         newest = self._row(saved)
-        if newest is not None and _is_same(newest, saved):
+        if newest is not None and _is_same(newest, saved) and _class(newest) == _class(saved):
             return int(newest.seq)
         known = self._row(saved, op_versions.c.identity == saved.version.identity)
         if saved.trained:
@@ -114,6 +114,21 @@ class Change:
             return self._put(saved, manifest, rank=known.rank)
         outdone = saved.digest is not None and self._row(saved, op_versions.c.code == _code(saved))
         return self._put(saved, manifest, rank=0 if outdone else self._next())
+
+    def check_class(self, saved: SavedOp) -> None:
+        """
+        Return if the op's name does not stand for another class.
+
+        Raises:
+            OpNameConflict: another app was quicker.
+        """
+        newest, mine = self._row(saved), _class(saved)
+        other = None if newest is None else _class(newest)
+        if mine is not None and other is not None and mine != other:
+            raise OpNameConflict(
+                f"op {saved.op!r} of class {mine} has the name of {other} in this store: give one "
+                "of them a name of its own (name = '...' in the class), or another op store"
+            )
 
     def _put(self, saved: SavedOp, manifest: Manifest, rank: int) -> int:
         candidate = self._row(
@@ -306,6 +321,14 @@ class Change:
 
 def _is_same(row: Row[Any], saved: SavedOp) -> bool:
     return (row.identity, row.digest) == (saved.version.identity, saved.digest)
+
+
+def _class(saved: Row[Any] | SavedOp) -> str | None:
+    """
+    The class that saved a state, where the op's name stands for it.
+    """
+    origin = Origin.from_json(saved.origin) if isinstance(saved.origin, str) else saved.origin
+    return None if origin is None or origin.named else origin.op_class
 
 
 def _code(saved: SavedOp) -> str:

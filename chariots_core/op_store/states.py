@@ -21,7 +21,7 @@ from chariots_core.errors import (
     UntrustedArtifact,
 )
 from chariots_core.op_store.blobs import digest_of
-from chariots_core.op_store.origins import is_trained, origin_of
+from chariots_core.op_store.origins import bare_origin, is_trained, origin_of
 from chariots_core.op_store.policy import Edge, Part, Question, questions
 from chariots_core.op_store.values import Link, OpVersion, SavedOp, short_version
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
@@ -317,7 +317,8 @@ def described_without_state(op: BaseOp) -> SavedOp:
     """
     An op as it is now, without its bytes.
     """
-    return SavedOp(op=op.name, version=op.op_version, code=code_major(op))
+    origin = bare_origin(op) if isinstance(op, LoadableOp) else None
+    return SavedOp(op=op.name, version=op.op_version, code=code_major(op), origin=origin)
 
 
 def described_if_saveable(client: BaseOpStoreClient, op: BaseOp) -> SavedOp:

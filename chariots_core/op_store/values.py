@@ -27,6 +27,8 @@ class Origin:
 
     Attributes:
         op_class: the class of the op, as ``module:Class``.
+        named: whether the author gave the op its name, so that other classes may
+            share it. Otherwise the name stands for the class.
         code: the identity of the version that the code of the op had.
         trained: whether a run trained the state. If not, it is the fresh one of
             the code.
@@ -38,6 +40,7 @@ class Origin:
 
     op_class: str
     code: str
+    named: bool = False
     trained: bool = False
     declared: str = "{}"
     fitted: str = "{}"

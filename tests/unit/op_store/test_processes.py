@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from chariots_core.op_store import leases
 from tests.support import ROOT, wait_until
 from tests.unit.op_store.conftest import Place
 from tests.unit.op_store.kit import App, open_store
@@ -175,7 +176,8 @@ def test_killed_process_leaves_a_whole_store(sqlite_place: Place) -> None:
             [sys.executable, "-c", code, sqlite_place.url, sqlite_place.folder, str(round_)],
             cwd=ROOT,
         )
-        wait_until(partial(has_more_than, app, before + 5))
+        # the process before has left its lease behind
+        wait_until(partial(has_more_than, app, before + 5), timeout=leases.SECONDS + 15)
         child.kill()
         child.wait(10)
     savings = app.store.savings("centre")

@@ -1,0 +1,177 @@
+"""
+Whose state a name stands for: clashes of two classes, and classes that moved.
+
+A name that an op has from its class alone stands for that class only. One that its
+author gave it (`BaseOp.name` overridden) may be shared by several classes on purpose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from chariots_core.errors import OpNameConflict, OpVersionNotFound
+from chariots_core.op_store import states
+from chariots_core.op_store.origins import class_path, has_own_name
+from chariots_core.op_store.states import Template
+from chariots_core.op_store.values import Link, Manifest, OpVersion, SavedOp, short_version
+from chariots_core.pipelines.ops import LoadableOp
+from chariots_core.versioning import Version
+
+if TYPE_CHECKING:
+    from chariots_core.op_store.client import BaseOpStoreClient
+
+
+def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app: str) -> None:
+    """
+    Return if no op of the app has a name under which the store keeps another class.
+
+    Args:
+        client: the store.
+        templates: the pipelines of the app.
+        app: how to import the app, for the message.
+
+    Raises:
+        OpNameConflict: one has; the message names both classes and the remedies.
+    """
+    ops = {name: op for name, op in _states(templates).items() if not has_own_name(op)}
+    for name, stored in client.newest(ops).items():
+        other = _other_class(ops[name], stored)
+        if other is not None and stored.origin is not None and not stored.origin.named:
+            raise OpNameConflict(
+                f"op {name!r} of class {class_path(ops[name])} has the name of another op: the "
+                f"store keeps {_versions(client, name)} of {other} under it; if the class moved, "
+                f"run `chariots ops adopt {name} --app {app}`; if these are two ops, give one of "
+                f"them a name of its own (name = '...' in the class), or another op store "
+                "(CHARIOTS_OP_STORE)"
+            )
+
+
+def moved(client: BaseOpStoreClient, op: LoadableOp, app: str) -> str | None:
+    """
+    Return what to do about models of *op* that another class saved, if there are any.
+    """
+    stored = _newest_trained(client, op.name)
+    if stored is None or (other := _other_class(op, stored)) is None:
+        return None
+    return (
+        f"the store keeps {_versions(client, op.name)} of op {op.name!r} by {other}, the newest "
+        f"{short_version(stored.version)}: if that class is now {class_path(op)}, run "
+        f"`chariots ops adopt {op.name} --app {app}`"
+    )
+
+
+def adopt(
+    client: BaseOpStoreClient, templates: Collection[Template], names: Collection[str]
+) -> Mapping[str, Version]:
+    """
+    Make the newest trained states of ops, saved by another class or from another module,
+    states of the classes that the app has.
+
+    Their links are kept. What the other class saved stays, and its servers go on.
+
+    Args:
+        client: the store.
+        templates: the pipelines of the app.
+        names: the ops; none: all whose state another class saved.
+
+    Returns:
+        Op to its version from now on. It is the newest; load the pipelines.
+
+    Raises:
+        OpVersionNotFound: the app or the store has no such op.
+    """
+    ops = _states(templates)
+    if unknown := sorted(set(names) - ops.keys()):
+        raise OpVersionNotFound(
+            f"the app has no op with state of the name {unknown[0]!r}: it has "
+            + (", ".join(repr(name) for name in sorted(ops)) or "none")
+        )
+    adopted: dict[str, tuple[OpVersion, SavedOp]] = {}
+    for name in names or sorted(ops):
+        stored = _newest_trained(client, name)
+        if stored is None:
+            if names:
+                raise OpVersionNotFound(f"the store keeps no trained state of op {name!r}")
+        elif names or _other_class(ops[name], stored) is not None:
+            adopted[name] = stored, _as_of(ops[name], stored)
+    identities = {
+        (name, before.version.identity): after.version.identity
+        for name, (before, after) in adopted.items()
+    }
+    links = tuple(dict.fromkeys(_moved_links(client, templates, identities)))
+    saved = tuple(after for _, after in adopted.values())
+    if saved:
+        client.publish(Manifest(pipeline="", saved=saved, links=links), release=True)
+    return {name: after.version for name, (_, after) in adopted.items()}
+
+
+def _as_of(op: LoadableOp, stored: OpVersion) -> SavedOp:
+    major = states.code_major(op)
+    version = attrs.evolve(stored.version, major=major)
+    origin = stored.origin
+    if origin is not None:
+        before, now = origin.op_class.partition(":")[0], class_path(op).partition(":")[0]
+        _, *rest = origin.code.split(".")
+        origin = attrs.evolve(
+            origin,
+            op_class=class_path(op),
+            named=has_own_name(op),
+            code=".".join([major, *rest]),
+            # a model class of the app's own has moved along
+            declared=origin.declared.replace(f'"{before}.', f'"{now}.'),
+        )
+    return attrs.evolve(stored.as_saved(), version=version, code=major, trained=True, origin=origin)
+
+
+def _moved_links(
+    client: BaseOpStoreClient,
+    templates: Iterable[Template],
+    identities: Mapping[tuple[str, str], str],
+) -> Iterator[Link]:
+    named = dict.fromkeys(
+        (template.ops[up].name, template.ops[down].name)
+        for template in templates
+        for up, down in template.edges
+    )
+    for upstream, downstream in named:
+        for link in client.links_between(upstream, downstream):
+            ends = (upstream, link.upstream_version), (downstream, link.downstream_version)
+            if identities.keys() & set(ends):
+                yield attrs.evolve(
+                    link,
+                    upstream_version=identities.get(ends[0], ends[0][1]),
+                    downstream_version=identities.get(ends[1], ends[1][1]),
+                )
+
+
+def _states(templates: Iterable[Template]) -> dict[str, LoadableOp]:
+    return {
+        op.name: op
+        for template in templates
+        for op in template.ops.values()
+        if isinstance(op, LoadableOp)
+    }
+
+
+def _other_class(op: LoadableOp, stored: OpVersion) -> str | None:
+    """
+    The class that saved a state, if it is another one than that of *op*.
+    """
+    if stored.origin is None or stored.origin.op_class == class_path(op):
+        return None
+    return stored.origin.op_class
+
+
+def _newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
+    for stored in client.savings(name):
+        if stored.digest is not None and (stored.origin is None or stored.origin.trained):
+            return stored
+    return None
+
+
+def _versions(client: BaseOpStoreClient, name: str) -> str:
+    count = len({stored.version.identity for stored in client.savings(name)})
+    return "1 version" if count == 1 else f"{count} versions"
