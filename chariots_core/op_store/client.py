@@ -13,7 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 
 from chariots_core.errors import OpStoreError, OpVersionNotFound
-from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, SavedOp
+from chariots_core.op_store.values import (
+    ActiveSet,
+    Link,
+    Manifest,
+    OpVersion,
+    ProcessReport,
+    SavedOp,
+)
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
 from chariots_core.versioning import Version, version_of
@@ -208,6 +215,20 @@ class BaseOpStoreClient(ABC):
     def end_lease(self, holder: str) -> None:
         """
         Let others train what *holder* has trained. Unknown holders are no error.
+        """
+
+    # -- who serves
+
+    @abstractmethod
+    def report(self, process: ProcessReport, *, seconds: float) -> None:
+        """
+        Keep what a process serves, for so many seconds; a later report replaces it.
+        """
+
+    @abstractmethod
+    def processes(self, app: str) -> Sequence[ProcessReport]:
+        """
+        The processes of an app that have reported lately, by host and pid.
         """
 
     # -- the store itself

@@ -166,6 +166,13 @@ class Loader:
         )
         return self.with_trained(template, kept)
 
+    def would_serve(self, template: Template, newest: ActiveSet) -> int:
+        """
+        Return the generation that a process with this code serves; 0: it cannot serve any.
+        """
+        choice = self._choose(template, newest)
+        return 0 if choice.obstacles.blocks(self.policy) else choice.active.generation
+
     def activate(self, template: Template, before: Loaded, plan: Plan | None = None) -> Loaded:
         """
         Return a pipeline at its newest saved versions, which are its active set from now on.

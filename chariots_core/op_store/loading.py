@@ -105,6 +105,7 @@ class LoadedPipelines:
         self._look_at = 0.0
         self._is_open = False
         self._outage = False
+        self._would_serve: tuple[int, Mapping[str, int]] | None = None
         self.renew_locks()
         _instances.add(self)
 
@@ -248,6 +249,32 @@ class LoadedPipelines:
             and (hint := moved(self._client, op, self._app())) is not None
         ]
         return attrs.evolve(plan, decisions=(*plan.decisions, *found))
+
+    # -- who serves what
+
+    def serving(self) -> Mapping[str, int]:
+        """
+        Return the generation that each pipeline is served at in this process; 0: it cannot
+        be served.
+
+        A process that has opened nothing, as one that forks for its jobs, is asked what it
+        would serve: no model is read.
+        """
+        if self._is_open:
+            self.refresh()
+            loaded = self._loaded
+            return {
+                name: each.generation if each.error is None else 0 for name, each in loaded.items()
+            }
+        revision = self._client.revision()
+        if self._would_serve is None or self._would_serve[0] != revision:
+            active = self._client.active_sets(self._templates)
+            found = {
+                name: self._loader.would_serve(self._templates[name], newest)
+                for name, newest in active.items()
+            }
+            self._would_serve = revision, found
+        return self._would_serve[1]
 
     def _known(self, loaded: Mapping[str, Loaded]) -> remedies.Known:
         """

@@ -57,8 +57,11 @@ def class_path(op: BaseOp) -> str:
 def has_own_name(op: BaseOp) -> bool:
     """
     Return whether the author gave *op* its name. Otherwise it is that of the class.
+
+    A class that a call of ``type`` made does not know its module, and stands for nothing.
     """
-    return "name" in vars(op) or type(op).name is not BaseOp.name
+    kind = type(op)
+    return kind.__module__ == "abc" or kind.name is not BaseOp.name
 
 
 def bare_origin(op: LoadableOp) -> Origin:

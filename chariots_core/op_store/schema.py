@@ -114,6 +114,7 @@ processes: Final = sa.Table(
     "op_store_processes",
     _tables,
     sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("app", sa.String(255), nullable=False),
     sa.Column("report", sa.Text, nullable=False),
     sa.Column("expires_at", sa.Float(53), nullable=False),
 )

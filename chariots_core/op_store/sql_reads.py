@@ -4,6 +4,7 @@ What an op store's tables say: rows to values.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -21,12 +22,14 @@ from chariots_core.op_store.schema import (
     sets,
     state,
 )
+from chariots_core.op_store.schema import processes as reports
 from chariots_core.op_store.values import (
     ANY,
     ActiveSet,
     Link,
     Manifest,
     OpVersion,
+    ProcessReport,
     Origin,
     names_code,
 )
@@ -243,6 +246,17 @@ def candidate(connection: Connection, pipeline: str) -> Manifest | None:
         .limit(1)
     ).first()
     return None if row is None or row.released else Manifest.from_json(row.manifest)
+
+
+def processes(connection: Connection, app: str, *, clock: str) -> Sequence[ProcessReport]:
+    """
+    The processes of an app whose reports are not over.
+    """
+    query = sa.select(reports.c.report).where(
+        reports.c.app == app, reports.c.expires_at > sa.literal_column(clock)
+    )
+    found = [ProcessReport(**json.loads(text)) for text in connection.execute(query).scalars()]
+    return sorted(found, key=lambda process: (process.host, process.pid))
 
 
 def known_pipelines(connection: Connection) -> frozenset[str]:

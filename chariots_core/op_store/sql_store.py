@@ -13,7 +13,14 @@ from chariots_core.op_store.leases import job_holder
 from chariots_core.op_store.savers import BaseSaver
 from chariots_core.op_store.schema import SCHEMA
 from chariots_core.op_store.sql_writes import Change
-from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, SavedOp
+from chariots_core.op_store.values import (
+    ActiveSet,
+    Link,
+    Manifest,
+    OpVersion,
+    ProcessReport,
+    SavedOp,
+)
 from chariots_core.sql import CLOCKS, Database
 from chariots_core.versioning import Version
 
@@ -199,6 +206,16 @@ class LocalOpStoreClient(BaseOpStoreClient):
     def end_lease(self, holder: str) -> None:
         with self._database.writing() as connection:
             Change(connection).end_lease(holder)
+
+    # -- who serves
+
+    def report(self, process: ProcessReport, *, seconds: float) -> None:
+        with self._database.writing() as connection:
+            Change(connection).report(process, seconds, clock=self._clock)
+
+    def processes(self, app: str) -> Sequence[ProcessReport]:
+        with self._database.reading() as connection:
+            return sql_reads.processes(connection, app, clock=self._clock)
 
     @property
     def _clock(self) -> str:

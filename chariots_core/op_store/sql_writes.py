@@ -4,10 +4,12 @@ One change of an op store's tables, in one transaction.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import attrs
 import sqlalchemy as sa
 from sqlalchemy import Connection, Row
 
@@ -18,11 +20,19 @@ from chariots_core.op_store.schema import (
     newness,
     op_versions,
     pipelines,
+    processes,
     publications,
     sets,
     state,
 )
-from chariots_core.op_store.values import Link, Manifest, Origin, SavedOp, short_version
+from chariots_core.op_store.values import (
+    Link,
+    Manifest,
+    Origin,
+    ProcessReport,
+    SavedOp,
+    short_version,
+)
 
 
 class Change:
@@ -204,6 +214,27 @@ class Change:
         Take back the leases of *holder*.
         """
         self._connection.execute(sa.delete(leases).where(leases.c.holder == holder))
+
+    # -- who serves
+
+    def report(self, process: ProcessReport, seconds: float, *, clock: str) -> None:
+        """
+        Keep the report of a process, and forget those whose time is over.
+        """
+        now = float(self._connection.execute(sa.text(f"SELECT {clock}")).scalar_one())
+        self._connection.execute(
+            sa.delete(processes).where(
+                (processes.c.id == process.id) | (processes.c.expires_at <= now)
+            )
+        )
+        self._connection.execute(
+            sa.insert(processes).values(
+                id=process.id,
+                app=process.app,
+                report=json.dumps({**attrs.asdict(process), "serving": dict(process.serving)}),
+                expires_at=now + seconds,
+            )
+        )
 
     # -- links
 

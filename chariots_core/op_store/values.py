@@ -271,6 +271,28 @@ class Manifest:
 
 
 @attrs.frozen(kw_only=True)
+class ProcessReport:
+    """
+    What one process serves, as it reports itself.
+
+    Attributes:
+        id: the same for all reports of a process.
+        app: the name of its app.
+        host: the machine's name.
+        pid: the process id there.
+        kind: ``"web"``, ``"worker"``, or ``"process"`` for any other.
+        serving: pipeline to the generation that it serves; 0: none.
+    """
+
+    id: str
+    app: str
+    host: str
+    pid: int
+    kind: str = "process"
+    serving: Mapping[str, int] = attrs.field(factory=dict, converter=_frozen_mapping)
+
+
+@attrs.frozen(kw_only=True)
 class ActiveSet:
     """
     The versions at which a pipeline is served, by every process.

@@ -32,6 +32,7 @@ _IN_THE_ADDRESS: Final = (
     "known_pipelines",
     "links_between",
     "ping",
+    "processes",
     "revision",
     "savings",
 )
@@ -43,12 +44,13 @@ _CHANGES: Final = (
     "register",
     "register_name",
     "release",
+    "report",
     "take_lease",
     "validate",
 )
 
 #: Changes of which two are no more than one.
-_REPEATABLE: Final = frozenset({"end_lease", "register", "register_name", "take_lease", "validate"})
+_REPEATABLE: Final = frozenset({"end_lease", "register", "register_name", "report", "take_lease", "validate"})
 
 
 @attrs.frozen(kw_only=True)

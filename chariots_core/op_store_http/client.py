@@ -12,7 +12,14 @@ from chariots_core.client.transport import Request, Timeouts, Transport
 from chariots_core.errors import ArtifactCorrupt
 from chariots_core.op_store.blobs import digest_of
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, SavedOp
+from chariots_core.op_store.values import (
+    ActiveSet,
+    Link,
+    Manifest,
+    OpVersion,
+    ProcessReport,
+    SavedOp,
+)
 from chariots_core.op_store_http.address import read_server_address
 from chariots_core.op_store_http.answers import ResultReader, read_bytes
 from chariots_core.op_store_http.calls import BLOBS, CALLS
@@ -178,6 +185,14 @@ class OpStoreClient(BaseOpStoreClient):
 
     def end_lease(self, holder: str) -> None:
         self._ask(Contract.end_lease, holder=holder)
+
+    # -- who serves
+
+    def report(self, process: ProcessReport, *, seconds: float) -> None:
+        self._ask(Contract.report, process=process, seconds=seconds)
+
+    def processes(self, app: str) -> Sequence[ProcessReport]:
+        return self._ask(Contract.processes, app=app)
 
     # -- the store itself
 

@@ -117,7 +117,12 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
         "use_worker": pipeline.use_worker,
         "loaded": loaded.is_loaded,
         "blockers": _blockers(loaded.error),
+        "commands": list(getattr(loaded.error, "commands", ())),
+        "warnings": list(loaded.warnings),
         "generation": loaded.generation,
+        "newest_generation": loaded.newest[0],
+        "behind": loaded.behind,
+        "processes": processes_of(app, name),
         "versions": dict(loaded.versions),
         "trains": sorted(pipeline.trained),
         "nodes": [_node(node) for node in pipeline.pipeline_nodes],
@@ -129,6 +134,24 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
             "save": pipeline_url(name, "/save"),
         },
     }
+
+
+def processes_of(app: App, name: str) -> list[dict[str, Any]]:
+    """
+    Which processes serve a pipeline, and at which generation; 0: it cannot be served there.
+    """
+    newest = app.serving(name).newest[0]
+    return [
+        {
+            "host": process.host,
+            "pid": process.pid,
+            "kind": process.kind,
+            "generation": process.serving[name],
+            "follows": process.serving[name] == newest,
+        }
+        for process in app.processes()
+        if name in process.serving
+    ]
 
 
 def _blockers(error: ChariotsError | None) -> list[str]:
