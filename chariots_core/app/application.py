@@ -29,6 +29,7 @@ from chariots_core.errors import (
     PayloadTooLarge,
     PipelineNotFound,
 )
+from chariots_core.jobs.publication import settle_publications
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
 from chariots_core.jobs.store import JobQuery, JobStore
 from chariots_core.jobs.tick import TICK_BUDGET, TickReport, tick
@@ -188,7 +189,11 @@ class App:
 
         Raises:
             VersionError: they were never validated together; nothing is changed.
+            StoreUnavailable: the job store or the op store does not answer;
+                nothing is changed.
         """
+        if self.pool is not None:
+            self.settle_publications()
         self.loaded.load(name)
 
     def save(self, name: str) -> None:
@@ -305,7 +310,9 @@ class App:
         """
         The app's jobs, newest first, without inputs and results.
         """
-        return () if self.pool is None else self.pool.job_store().list_jobs(query)
+        if self.pool is None:
+            return ()
+        return [record.shown for record in self.pool.job_store().list_jobs(query)]
 
     def workers_alive(self) -> int:
         """
@@ -331,6 +338,18 @@ class App:
         for record in report.changed:
             self.emit(record.status.value, record)
         return report
+
+    def settle_publications(self) -> None:
+        """
+        Publish now what every job trained whose outcome is decided, and make the jobs
+        ``done``. A publication that fails is logged and tried again by a later tick.
+
+        Raises:
+            BackendNotConfigured: the app has no pool, hence no jobs.
+            StoreUnavailable: the job store does not answer.
+        """
+        for record in settle_publications(self.job_store, self.publish):
+            self.emit(record.status.value, record)
 
     # -- what a worker asks of the app
 
@@ -371,7 +390,7 @@ class App:
 
     def publish(self, record: JobRecord) -> None:
         """
-        Make what a done job trained known to the op store. Idempotent.
+        Publish in the op store what a job trained, once its outcome is decided. Idempotent.
         """
         if record.manifest_json is not None:
             self.loaded.publish(Manifest.from_json(record.manifest_json))

@@ -41,6 +41,8 @@ class Reason:
     CANCELLED: Final = "cancelled"
     EXPIRED_IN_QUEUE: Final = "expired_in_queue"
     NOT_SUBMITTED: Final = "not_submitted"
+    PUBLICATION_FAILED: Final = "publication_failed"
+    PUBLISHING: Final = "publishing"
     RESULT_NOT_SERIALIZABLE: Final = "result_not_serializable"
     RESULT_TOO_LARGE: Final = "result_too_large"
     RETRYING: Final = "retrying"

@@ -106,7 +106,7 @@ class RunnerApp(Protocol):
 
     def publish(self, record: JobRecord) -> None:
         """
-        Make what a done job trained known to the op store; idempotent.
+        Publish in the op store what a job trained, once its outcome is decided; idempotent.
         """
 
     def dispatch(self, record: JobRecord) -> None:
@@ -141,7 +141,8 @@ class RunOutcome(Enum):
     `HANDED_BACK`: then the message is to stay, or to be put back.
     """
 
-    #: the result is committed
+    #: the result is committed; the job is ``done``, or will be once any process has
+    #: published what it trained
     DONE = "done"
     #: the failure is committed
     FAILED = "failed"
