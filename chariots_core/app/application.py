@@ -371,7 +371,7 @@ class App:
                 f"job {job.job_id!r} keeps its input at {job.input_ref!r}, and app {self.name!r} "
                 "reads no input from there: submit it with the input itself"
             )
-        value = None if job.input_json is None else decode(job.input_json)
+        value = _decoded_input(job)
         with HiddenFaults(f"job {job.job_id!r}") as faults, reporting(job.report) as node_started:
             result = self._execution.run_job(
                 pipeline,
@@ -443,6 +443,17 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} with {sorted(self.pipelines)}>"
+
+
+def _decoded_input(job: JobInput) -> Any:
+    if job.input_json is None:
+        return None
+    try:
+        return decode(job.input_json)
+    except NotJSONError as error:
+        raise ConfigurationError(
+            f"the input of job {job.job_id!r} is not JSON: {error.message}"
+        ) from error
 
 
 def _is_ours(kind: type[BaseException]) -> bool:

@@ -14,8 +14,10 @@ import attrs
 from chariots_core.errors import ExecutionError
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
+from chariots_core.op_store.training import TrainingRun
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import BaseOp, BaseRunner, Pipeline, PipelineCallback
+from chariots_core.pipelines.raised import Origin, set_origin
 from chariots_core.pipelines.runners import OnNode
 from chariots_core.strict_json import encode
 from chariots_core.workers.isolation.failures import describe
@@ -119,7 +121,7 @@ class Execution:
                 return attrs.evolve(
                     result,
                     versions=training.versions(),
-                    manifest=training.stage(job_id=job_id, attempt=attempt),
+                    manifest=_staged(training, job_id, attempt),
                 )
         ops = loaded.check().ops
         with guard():
@@ -142,6 +144,14 @@ class Execution:
             pipeline, value, ops=ops, callbacks=self.callbacks, on_node=on_node
         )
         return RunResult(value=output, value_json=encode(output), versions=versions)
+
+
+def _staged(training: TrainingRun, job_id: str, attempt: int) -> Manifest:
+    try:
+        return training.stage(job_id=job_id, attempt=attempt)
+    except Exception as error:
+        set_origin(error, Origin.staging)
+        raise
 
 
 def execution_error(error: BaseException, *, debug: bool = False) -> ExecutionError:

@@ -40,6 +40,8 @@ class Reason:
     ATTEMPTS_EXHAUSTED: Final = "attempts_exhausted"
     CANCELLED: Final = "cancelled"
     EXPIRED_IN_QUEUE: Final = "expired_in_queue"
+    FRAMEWORK_ERROR: Final = "framework_error"
+    MODEL_UNAVAILABLE: Final = "model_unavailable"
     NOT_SUBMITTED: Final = "not_submitted"
     PUBLICATION_FAILED: Final = "publication_failed"
     PUBLISHING: Final = "publishing"

@@ -100,6 +100,8 @@ class RunnerApp(Protocol):
             NotJSONError: JSON cannot carry the result.
             PayloadTooLarge: the result is over the limit.
             VersionError: the pipeline cannot be loaded with valid links.
+            OpStoreError: a model cannot be loaded.
+            ChariotsError: another failure outside of the run.
             BaseException: whatever an op raises, with the name of its node as
                 the attribute ``__chariots_node__``.
         """
