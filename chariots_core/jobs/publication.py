@@ -9,11 +9,12 @@ take the models, and a load settles what is pending before it reads the op store
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Final
 
-from chariots_core.errors import JobNotFound
+from chariots_core.errors import ChariotsError, JobNotFound
 from chariots_core.jobs import lifecycle, outcomes
 from chariots_core.jobs.changes import FromNow, When
 from chariots_core.jobs.record import JobError, JobRecord
@@ -21,6 +22,9 @@ from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import JobQuery, JobStore
 
 logger: Final = logging.getLogger(__name__)
+
+#: Characters of an error's message that a record keeps.
+_LONGEST_MESSAGE: Final = 4096
 
 #: How many running jobs one look at the store returns.
 _PAGE: Final = 200
@@ -120,9 +124,22 @@ def _publish_older(
 
 
 def _described(error: Exception) -> JobError:
+    """
+    *error* as data. Clients read the record, and the text of an error that is not of
+    this package may be secret.
+    """
+    kind = type(error)
+    if isinstance(error, ChariotsError):
+        cause = error.message[:_LONGEST_MESSAGE]
+    elif isinstance(error, OSError) and error.errno is not None:
+        cause = os.strerror(error.errno)
+    else:
+        cause = "the log of the process that tried has the error"
     return JobError(
-        type=type(error).__name__,
-        message=f"the models of the job could not be published: {error}",
+        type=kind.__name__
+        if kind.__module__ == "builtins"
+        else f"{kind.__module__}.{kind.__name__}",
+        message=f"the models of the job could not be published: {cause}",
     )
 
 

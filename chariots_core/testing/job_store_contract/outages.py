@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import logging
 
+import attrs
 import pytest
 
-from chariots_core.errors import BrokerUnavailable
+from chariots_core.errors import ArtifactCorrupt, BrokerUnavailable
 from chariots_core.jobs.lifecycle import mark_published
 from chariots_core.jobs.outcomes import PUBLISH_AFTER, PUBLISH_CAP, PUBLISH_DEADLINE
 from chariots_core.jobs.record import JobRecord
@@ -142,8 +143,11 @@ class OutageContract(TickTests):
         now = store.get(committed.id)
         assert (JobStatus.running, Reason.PUBLISHING) == (now.status, now.reason)
         assert now.error is not None
-        assert ("OSError", True) == (now.error.type, "no space left" in now.error.message)
-        assert "no space left on device" in caplog.text
+        assert ("chariots_core.errors.ArtifactCorrupt", True) == (
+            now.error.type,
+            "its bytes are gone" in now.error.message,
+        )
+        assert "its bytes are gone" in caplog.text
         harness.advance(301.0)
         assert 1 == Ticker(store)().published
         done = store.get(committed.id)
@@ -176,11 +180,33 @@ class OutageContract(TickTests):
             failed.is_unpublished,
         )
         assert failed.error is not None
-        assert "no space left on device" in failed.error.message
+        assert "its bytes are gone" in failed.error.message
         assert failed.finished_at is not None
         assert mark_published(store, failed) is None
         harness.advance(1000.0)
         assert TickReport() == failing()
+
+    @pytest.mark.parametrize(
+        ("error", "shown"),
+        [
+            (OSError(28, "No space", "/secret/path"), "No space left on device"),
+            (RuntimeError("password=/secret/"), "the log of the process that tried has the error"),
+        ],
+    )
+    def test_publication_keeps_secrets(
+        self, harness: StoreHarness, store: JobStore, error: Exception, shown: str
+    ) -> None:
+        """
+        What a record says of a failed publication is nothing that only a log may have.
+        """
+        committed = trained(store)
+        harness.advance(PUBLISH_AFTER + 0.1)
+        assert 1 == FailingTicker(store, error=error)().errors
+
+        found = store.get(committed.id).error
+        assert found is not None
+        assert (type(error).__name__, True) == (found.type, shown in found.message)
+        assert "secret" not in found.message
 
     def test_publication_that_nobody_tried(self, harness: StoreHarness, store: JobStore) -> None:
         """
@@ -216,14 +242,17 @@ class OutageContract(TickTests):
         assert 1 == Ticker(store)().published
 
 
+@attrs.define
 class FailingTicker(Ticker):
     """
     A ticker whose op store does not take what jobs trained.
     """
 
+    error: Exception = attrs.field(factory=lambda: ArtifactCorrupt("its bytes are gone"))
+
     def __call__(self, job_id: str | None = None, limit: int = 100) -> TickReport:
         def publish(_record: JobRecord) -> None:
-            raise OSError("no space left on device")
+            raise self.error
 
         return tick(
             self.store,
