@@ -276,7 +276,8 @@ def mark_published(store: JobStore, record: JobRecord) -> JobRecord | None:
 
 def unpublished_guard(record: JobRecord, when: When = When.unpublished) -> Guard:
     """
-    That nobody has noted the publication of the job's models since *record* was read.
+    Return a guard: no process has noted the publication of the job's models since
+    *record* was read.
     """
     return Guard(job_id=record.id, status=record.status, token=record.token, when=when)
 

@@ -3,7 +3,7 @@ Publishing what jobs trained: from a decided outcome to ``done``.
 
 The worker that committed the outcome publishes at once. The functions here are for
 the other processes: a tick takes over if the worker died or the op store did not
-take the models, and a load settles what is pending before it reads the op store.
+take the models, and a load publishes pending models before it reads the op store.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def publish_due(
     the next try before it publishes.
 
     Returns:
-        What to count in a `TickReport`, and the record if this call ended the job.
+        The field of `TickReport` to count in, and the record if this call ended the job.
     """
     if record.status is JobStatus.done:
         return _publish_older(store, record, now, publish)
@@ -65,8 +65,8 @@ def publish_due(
 
 def settle_publications(store: JobStore, publish: Publish) -> tuple[JobRecord, ...]:
     """
-    Publish the models of every job whose outcome is decided, now, whenever the next
-    try is due.
+    Publish now the models of every job whose outcome is decided, even if the next try
+    is not due.
 
     A publication that fails is logged, and left to the tick.
 

@@ -113,7 +113,8 @@ local function has_manifest(job)
   return job.manifest_json or job.long and job.long.manifest_json
 end
 
--- Done by a release that published after that; what is publishing now is running.
+-- A record of an older release, which wrote 'done' before the publication. This release
+-- keeps a job that is publishing 'running'.
 local function is_unpublished(job)
   return job.status == 'done' and not job.published_at and has_manifest(job)
 end

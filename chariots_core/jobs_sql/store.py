@@ -157,7 +157,7 @@ class SqlJobStore(QueueJobStore):
             urgent = self._transactions.read(
                 self._statements.due, {"app": self.app, "limit": limit}
             )
-            # Two lists in one: what is due by itself, and publications.
+            # The rows come from two lists, each in its own order.
             records = sorted(map(rows.job_from, urgent), key=_waits_since)[:limit]
             found: list[Row] = []
             if (left := limit - len(records)) > 0:

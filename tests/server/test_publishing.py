@@ -106,7 +106,7 @@ def test_a_look_up_publishes_after_a_moment(queueing: PipelinesServer, queue: Fl
 
 def test_a_load_publishes_first(queueing: PipelinesServer, queue: FlaskClient) -> None:
     """
-    (68) A load publishes what is decided, finishes the job, and serves its model.
+    (68) A load publishes the models of a decided outcome, finishes the job, and serves them.
     """
     app = queueing.chariots
     record = committed(app, 7.0)
@@ -122,7 +122,7 @@ def test_a_load_goes_on_where_one_publication_fails(
     queueing: PipelinesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A job whose models cannot be published is not done, and keeps nobody from loading.
+    A job whose models cannot be published is not done, and does not stop a load.
     """
     app = queueing.chariots
     lost = committed(app, 5.0)
@@ -146,7 +146,7 @@ def test_a_load_without_the_job_store_changes_nothing(
     queueing: PipelinesServer, queue: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    If the job store does not answer, nobody knows what is decided: the load is a 503.
+    If the job store does not answer, the load is a 503, and the same model serves.
     """
     app = queueing.chariots
     app.run("train", 3.0)
@@ -177,13 +177,13 @@ def test_observers_learn_the_end_from_a_load(
     """
     app = queueing.chariots
     record = committed(app)
-    told: list[tuple[str, str]] = []
-    monkeypatch.setattr(app, "emit", lambda name, job: told.append((name, job.id)))
+    emitted: list[tuple[str, str]] = []
+    monkeypatch.setattr(app, "emit", lambda name, job: emitted.append((name, job.id)))
 
     app.settle_publications()
     app.settle_publications()
 
-    assert [("done", record.id)] == told
+    assert [("done", record.id)] == emitted
 
 
 def test_a_wait_goes_on_until_the_models_are_published(queueing: PipelinesServer) -> None:

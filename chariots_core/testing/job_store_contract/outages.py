@@ -122,7 +122,7 @@ class OutageContract(TickTests):
     ) -> None:
         """
         (68) A publication that fails is tried again, less and less often, and is no
-        burden to each tick meanwhile; the record says why.
+        burden to each tick meanwhile; the record holds the cause.
         """
         committed = trained(store)
         failing = FailingTicker(store)
@@ -197,7 +197,7 @@ class OutageContract(TickTests):
         self, harness: StoreHarness, store: JobStore, error: Exception, shown: str
     ) -> None:
         """
-        What a record says of a failed publication is nothing that only a log may have.
+        The record of a failed publication names the cause without text that may be secret.
         """
         committed = trained(store)
         harness.advance(PUBLISH_AFTER + 0.1)

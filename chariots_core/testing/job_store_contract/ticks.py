@@ -180,7 +180,7 @@ class TickContract(TickTests):
         self, harness: StoreHarness, store: JobStore
     ) -> None:
         """
-        (68) While a tick publishes, the job reads running for everybody else, and a
+        (68) While a tick publishes, other processes read the job as running, and a
         second tick does not publish it as well.
         """
         committed = trained(store)
@@ -218,8 +218,8 @@ class TickContract(TickTests):
 
     def test_settled_publications(self, harness: StoreHarness, store: JobStore) -> None:
         """
-        (68) Whoever needs all models now publishes those of every decided outcome,
-        before a tick would, and leaves other jobs alone; one that fails stops none.
+        (68) `settle_publications` publishes the models of every decided outcome before a
+        tick would, and changes no other job; a publication that fails stops no other.
         """
         jobs = [trained(store, lease=0.1) for _ in range(3)]
         plain = started(store)

@@ -138,8 +138,7 @@ def test_a_model_without_bytes(make: Make, tmp_path: Path) -> None:
 
 def test_a_model_that_cannot_be_saved(make: Make) -> None:
     """
-    A model that gives no bytes after the run was not published, and is no model that
-    cannot be loaded.
+    If a model gives no bytes after the run, its job fails because nothing can be published.
     """
     found = failure(make({"train": Unsaved()}), "train")
 
@@ -168,7 +167,7 @@ def test_a_fault_of_the_framework(make: Make, monkeypatch: pytest.MonkeyPatch, m
 
 def test_an_input_that_is_not_json(make: Make) -> None:
     """
-    An input that a store gives back as something else than JSON is no bad result.
+    If a stored input is not JSON, the job fails before the run, not for its result.
     """
     found = failure(make(), "add", "{")
 
