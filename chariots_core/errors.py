@@ -35,7 +35,11 @@ Every error that Chariots raises, in one tree.
     │   ├── BrokerUnavailable       a job was certainly not handed over
     │   └── SubmissionUnknown       a job may or may not have been handed over
     ├── VersionError                versions without a validated link
+    │   ├── NeverTrained            an op that no run has trained with this code
+    │   └── ModelOutdated           a state made from another declaration
     ├── OpStoreError
+    │   ├── OpNameConflict          one name, two classes of ops
+    │   ├── TrainingInProgress      another process trains the same op
     │   ├── OpVersionNotFound       a version that the store does not know
     │   ├── ArtifactCorrupt         bytes that do not match their digest
     │   └── UntrustedArtifact       a format or type that is not trusted here
@@ -436,13 +440,34 @@ class VersionError(ChariotsError):
 
     Attributes:
         blockers: one sentence for each link that is not validated.
+        commands: what to run, in this order, to get the pipeline served. Where a
+            person must decide something, the message says what, and they end there.
     """
 
     code = "version-conflict"
 
-    def __init__(self, message: str, *, blockers: Iterable[str] = ()) -> None:
+    def __init__(
+        self, message: str, *, blockers: Iterable[str] = (), commands: Iterable[str] = ()
+    ) -> None:
         super().__init__(message)
         self.blockers = tuple(blockers)
+        self.commands = tuple(commands)
+
+
+class NeverTrained(VersionError):
+    """
+    A pipeline has an op that no run has trained with its present code.
+    """
+
+    code = "never-trained"
+
+
+class ModelOutdated(VersionError):
+    """
+    A saved state was made from another declaration than the one in the code.
+    """
+
+    code = "model-outdated"
 
 
 class OpStoreError(ChariotsError):
@@ -451,6 +476,22 @@ class OpStoreError(ChariotsError):
     """
 
     code = "op-store-error"
+
+
+class OpNameConflict(OpStoreError):
+    """
+    The store keeps the state of another class under the name of an op.
+    """
+
+    code = "op-name-conflict"
+
+
+class TrainingInProgress(OpStoreError):
+    """
+    Another process trains the same op.
+    """
+
+    code = "training-in-progress"
 
 
 class OpVersionNotFound(OpStoreError, LookupError):

@@ -145,6 +145,7 @@ def test_reference_shows_each_reason_with_its_states() -> None:
         Reason.RESULT_TOO_LARGE,
         Reason.STORE_UNAVAILABLE,
         Reason.TIMEOUT,
+        Reason.TRAINING_IN_PROGRESS,
         Reason.USER_ERROR,
         Reason.VERSION_CONFLICT,
         Reason.WORKER_LOST,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         CSVSerializer,
         DillSerializer,
         JSONSerializer,
+        SkopsSerializer,
     )
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "CSVSerializer",
     "DillSerializer",
     "JSONSerializer",
+    "SkopsSerializer",
 ]
 
 __getattr__, __dir__ = lazily(

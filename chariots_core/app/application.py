@@ -113,7 +113,12 @@ class App:
         if pool is None:
             check_switches(self.name, self.pipelines, use_workers)
         self.op_store = default_op_store() if op_store is None else op_store
-        self.loaded = LoadedPipelines(self.pipelines.values(), self.op_store)
+        self.loaded = LoadedPipelines(
+            self.pipelines.values(),
+            self.op_store,
+            policy=self.settings.changed_models,
+            on_worker=self._goes_to_worker,
+        )
         self._execution = Execution(
             loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=own_callbacks
         )
@@ -408,6 +413,9 @@ class App:
         self.plugins.job_event(self.name, event_name, record)
 
     # -- inside
+
+    def _goes_to_worker(self, name: str) -> bool:
+        return decide(self.use_workers, self.pipelines[name].use_worker, None).use_worker
 
     def _require_pool(self) -> BaseWorkerPool:
         if self.pool is None:

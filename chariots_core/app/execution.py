@@ -11,12 +11,18 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from chariots_core.errors import ExecutionError
+from chariots_core.errors import ExecutionError, PipelineError
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
 from chariots_core.op_store.training import TrainingRun
 from chariots_core.op_store.values import Manifest
-from chariots_core.pipelines import BaseOp, BaseRunner, Pipeline, PipelineCallback
+from chariots_core.pipelines import (
+    BaseOp,
+    BaseRunner,
+    LoadableOp,
+    Pipeline,
+    PipelineCallback,
+)
 from chariots_core.pipelines.raised import Origin, set_origin
 from chariots_core.pipelines.runners import OnNode
 from chariots_core.strict_json import encode
@@ -24,6 +30,9 @@ from chariots_core.workers.isolation.failures import describe
 
 #: Makes what stands around a run.
 Guard: TypeAlias = Callable[[], AbstractContextManager[None]]
+
+#: Seconds that a training in the request waits for one of the same op elsewhere.
+TRAINING_TIMEOUT: Final = 30.0
 
 _NONE_YET: Final[Mapping[str, str]] = MappingProxyType({})
 
@@ -79,7 +88,7 @@ class Execution:
         """
         loaded = self._loaded(pipeline)
         if loaded.trains:
-            with self.loaded.training(pipeline.name) as training:
+            with self.loaded.training(pipeline.name, timeout=TRAINING_TIMEOUT) as training:
                 with guard():
                     result = self._go(pipeline, value, training.ops)
                 self.loaded.publish(training.stage())
@@ -115,7 +124,7 @@ class Execution:
             self.loaded.refresh(force=True)
         loaded = self._loaded(pipeline)
         if loaded.trains:
-            with self.loaded.training(pipeline.name) as training:
+            with self.loaded.training(pipeline.name, job_id=job_id) as training:
                 with guard():
                     result = self._go(pipeline, value, training.ops, on_node)
                 return attrs.evolve(
@@ -124,8 +133,21 @@ class Execution:
                     manifest=_staged(training, job_id, attempt),
                 )
         ops = loaded.check().ops
+        states = [op for op in ops.values() if isinstance(op, LoadableOp)]
+        before = [op.op_version for op in states]
         with guard():
-            return self._go(pipeline, value, ops, on_node, versions=loaded.versions)
+            result = self._go(pipeline, value, ops, on_node, versions=loaded.versions)
+        changed = [op for op, was in zip(states, before, strict=True) if op.op_version != was]
+        if changed:
+            self.loaded.discard(pipeline.name)
+            # The op's code is the cause, so it is the user's error.
+            with guard():
+                raise PipelineError(
+                    f"op {changed[0].name!r} marked itself as trained, and its job would not keep "
+                    f"that: let `trains` of {type(changed[0]).__qualname__} be True, so that "
+                    f"pipeline {pipeline.name!r} is one that trains"
+                )
+        return result
 
     def _loaded(self, pipeline: Pipeline) -> Loaded:
         # The first threads of a process come together: they wait for one that loads.

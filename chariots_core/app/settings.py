@@ -4,9 +4,12 @@ What an operator may set for an app, with the values that hold unless somebody d
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import attrs
+
+from chariots_core.op_store.obstacles import ChangedModels
 
 MEBIBYTE: Final = 1024 * 1024
 
@@ -34,6 +37,11 @@ class AppSettings:
             for as long as it takes.
         tick_interval: seconds between two looks of a web process for jobs
             whose time has come.
+        changed_models: what becomes of a saved model whose code declares other
+            values now (a versioned field below MAJOR, a parameter). ``"warn"``
+            serves it, with a warning in the log and in the pipeline's document;
+            ``"refuse"`` does not serve it. A model of another class is refused in
+            any case.
     """
 
     debug: bool = False
@@ -43,3 +51,7 @@ class AppSettings:
     run_patience: float = attrs.field(default=0.02, validator=_not_negative)
     queue_timeout: float | None = attrs.field(default=24 * 3600.0, validator=_positive_or_none)
     tick_interval: float = attrs.field(default=5.0, validator=_positive)
+    changed_models: ChangedModels = attrs.field(
+        factory=lambda: os.environ.get("CHARIOTS_CHANGED_MODELS", "warn"),
+        validator=attrs.validators.in_(("warn", "refuse")),
+    )

@@ -51,6 +51,7 @@ class Reason:
     SCHEDULED: Final = "scheduled"
     STORE_UNAVAILABLE: Final = "store_unavailable"
     TIMEOUT: Final = "timeout"
+    TRAINING_IN_PROGRESS: Final = "training_in_progress"
     UNKNOWN_PIPELINE: Final = "unknown_pipeline"
     USER_ERROR: Final = "user_error"
     VERSION_CONFLICT: Final = "version_conflict"

@@ -187,6 +187,29 @@ class BaseOpStoreClient(ABC):
         Note a pipeline's name, without versions. Known ones are left as they are.
         """
 
+    # -- who trains
+
+    @abstractmethod
+    def take_lease(self, ops: Iterable[str], *, holder: str, seconds: float) -> Mapping[str, str]:
+        """
+        Let *holder* alone train some ops, for so many seconds from now; again by the same
+        holder renews that. All of them or none.
+
+        Args:
+            ops: their names.
+            holder: who trains, as messages show it.
+            seconds: for how long, by the store's clock.
+
+        Returns:
+            Op to holder for those that others train; empty: the lease is taken.
+        """
+
+    @abstractmethod
+    def end_lease(self, holder: str) -> None:
+        """
+        Let others train what *holder* has trained. Unknown holders are no error.
+        """
+
     # -- the store itself
 
     @abstractmethod

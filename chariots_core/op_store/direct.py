@@ -4,10 +4,12 @@ Loading and saving a pipeline that its user runs without an app.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from chariots_core.op_store import policy, states
+from chariots_core.op_store import obstacles, policy, states
+from chariots_core.op_store.remedies import Plan
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
 from chariots_core.pipelines.ops import BaseOp
@@ -15,6 +17,8 @@ from chariots_core.pipelines.pipeline import Pipeline
 
 if TYPE_CHECKING:
     from chariots_core.op_store.client import BaseOpStoreClient
+
+_log: Final = logging.getLogger(__name__)
 
 
 def load_pipeline(client: BaseOpStoreClient, pipeline: Pipeline) -> Mapping[str, BaseOp]:
@@ -27,9 +31,12 @@ def load_pipeline(client: BaseOpStoreClient, pipeline: Pipeline) -> Mapping[str,
     template = Template.of(pipeline)
     stored = states.latest(client, template)
     ops = states.restored(client, template, stored)
-    error = states.check(client, template, states.parts_of(ops, stored))
-    if error is not None:
-        raise error
+    parts = states.parts_of(ops, stored)
+    found = obstacles.find(client, template, stored, parts)
+    if found.blocks("warn"):
+        raise obstacles.error_of(template, found, parts, Plan(), "warn")
+    for warning in obstacles.warnings_of(found, parts, "warn"):
+        _log.warning("pipeline %r: %s", pipeline.name, warning)
     wanted = states.members(ops, stored)
     if not _is_active(client, pipeline.name, wanted):
         client.activate(pipeline.name, wanted)

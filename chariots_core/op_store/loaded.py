@@ -6,43 +6,70 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 import attrs
 
-from chariots_core.errors import ChariotsError, StoreUnavailable
-from chariots_core.op_store import states
+from chariots_core.errors import ChariotsError, StoreUnavailable, VersionError
+from chariots_core.op_store import obstacles, states
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.policy import Part
+from chariots_core.op_store.obstacles import ChangedModels, Obstacles
+from chariots_core.op_store.policy import Part, link_between
+from chariots_core.op_store.remedies import Plan
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.values import ActiveSet, OpVersion
-from chariots_core.pipelines.ops import BaseOp
+from chariots_core.op_store.values import ActiveSet, OpVersion, SavedOp
+from chariots_core.pipelines.ops import BaseOp, LoadableOp
 
 _log: Final = logging.getLogger(__name__)
+
+#: How many sets a process looks at for one that its code can serve.
+_SETS_TRIED: Final = 100
+
+#: The generation of a set, and how often it was loaded.
+SetKey: TypeAlias = tuple[int, int]
+
+
+def key_of(active: ActiveSet) -> SetKey:
+    """
+    Return what tells a set from others, and a load of it from the one before.
+    """
+    return active.generation, active.loads
 
 
 @attrs.frozen(kw_only=True)
 class Loaded:
     """
-    One pipeline as this process serves it now. It never changes.
+    A snapshot of a pipeline as this process serves it. It never changes.
 
     Attributes:
-        generation: the generation of its active set.
+        generation: the generation of the set it is served at.
+        loads: how often that set was loaded.
+        newest: the key of the pipeline's newest set. This process serves an older
+            one if its code cannot serve the newest.
         ops: leaf path to op. Ops that the pipeline trains have no loaded
             state here: a run of them works on copies, see `LoadedPipelines.training`.
         versions: name of each node to its version, as text.
         trains: whether a run trains something.
         error: why it cannot be served, if it cannot.
+        warnings: a sentence for each model that is served although the code
+            declares other values.
+        behind: why this process does not serve the newest set, if it does not.
+        obstacles: what is wrong with its versions.
         stored: op name to the stored version of its state.
-        parts: leaf path to what the policy knows of it.
+        parts: leaf path to what the policy needs to know of it.
     """
 
     generation: int
+    loads: int = 1
+    newest: SetKey
     ops: Mapping[str, BaseOp]
     versions: Mapping[str, str]
     trains: bool
     error: ChariotsError | None = None
+    warnings: tuple[str, ...] = ()
+    behind: str | None = None
+    obstacles: Obstacles = attrs.field(factory=Obstacles, repr=False)
     stored: Mapping[str, OpVersion] = attrs.field(repr=False)
     parts: Mapping[str, Part] = attrs.field(repr=False)
 
@@ -53,12 +80,19 @@ class Loaded:
         """
         return self.error is None
 
+    @property
+    def is_blocked(self) -> bool:
+        """
+        Whether its versions keep it from being served, and not its bytes.
+        """
+        return isinstance(self.error, VersionError)
+
     def check(self) -> Loaded:
         """
         Itself, if it can be served.
 
         Raises:
-            VersionError: its versions were never validated together.
+            VersionError: its versions do not belong together.
             OpStoreError: the state of one of its ops cannot be read.
         """
         if self.error is not None:
@@ -67,76 +101,240 @@ class Loaded:
         return self
 
 
-def from_set(client: BaseOpStoreClient, template: Template, active: ActiveSet) -> Loaded:
+@attrs.frozen(kw_only=True)
+class _Choice:
     """
-    A pipeline at its active set. What keeps it from being served is its error.
-
-    Raises:
-        StoreUnavailable: the store cannot be reached.
+    The set that a process serves a pipeline at.
     """
-    ops, error = template.ops, None
-    try:
-        ops = states.restored(client, template, active.ops, without=template.trained)
-    except StoreUnavailable:
-        raise
-    except ChariotsError as failure:
-        error = failure
-    parts = states.parts_of(ops, active.ops)
-    error = error or states.check(client, template, parts)
-    if error is not None:
-        _log.warning("pipeline %r cannot be served: %s", template.name, error)
-    return with_trained(client, template, _made(template, active, ops, parts, error))
+
+    active: ActiveSet
+    obstacles: Obstacles
+    behind: str | None = None
 
 
-def activated(client: BaseOpStoreClient, template: Template) -> Loaded:
+@attrs.frozen(kw_only=True)
+class Loader:
     """
-    A pipeline at its newest saved versions, which are its active set from now on.
+    Makes snapshots of pipelines.
 
-    Raises:
-        VersionError: the versions were never validated together.
-        OpStoreError: the state of an op cannot be read.
+    Attributes:
+        client: the store.
+        policy: what becomes of a model whose code has changed.
     """
-    stored = states.latest(client, template)
-    ops = states.restored(client, template, stored, without=template.trained)
-    parts = states.parts_of(ops, stored)
-    error = states.check(client, template, parts)
-    if error is not None:
-        raise error
-    active = client.activate(template.name, states.members(ops, stored))
-    # as the store has them now: every process shows the same creation times
-    parts = states.parts_of(ops, active.ops)
-    return with_trained(client, template, _made(template, active, ops, parts, None))
+
+    client: BaseOpStoreClient
+    policy: ChangedModels = "warn"
+
+    def follow(self, template: Template, newest: ActiveSet, before: Loaded | None) -> Loaded:
+        """
+        Return a pipeline at the newest set that its code can serve.
+
+        What keeps it from being served is its error, which is made by `explained`.
+
+        Args:
+            template: the pipeline.
+            newest: its newest set.
+            before: the snapshot so far. It stays where nothing has changed for it.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
+        """
+        if before is not None and before.newest == key_of(newest) and before.error is None:
+            at_newest = (before.generation, before.loads) == before.newest
+            if at_newest:
+                return self.with_trained(template, before)
+        choice = self._choose(template, newest)
+        if before is None or not self._is_same(before, choice):
+            return self._made(template, choice, newest)
+        kept = attrs.evolve(
+            before,
+            newest=key_of(newest),
+            obstacles=choice.obstacles,
+            behind=choice.behind,
+            error=None,
+        )
+        return self.with_trained(template, kept)
+
+    def activate(self, template: Template, before: Loaded, plan: Plan | None = None) -> Loaded:
+        """
+        Return a pipeline at its newest saved versions, which are its active set from now on.
+
+        A load that changes nothing leaves the active set as it is.
+
+        Raises:
+            VersionError: the versions do not belong together.
+            OpStoreError: the state of an op cannot be read.
+        """
+        stored, parts, found = self.newest(template)
+        if found.blocks(self.policy):
+            raise obstacles.error_of(template, found, parts, plan or Plan(), self.policy)
+        ops = states.restored(self.client, template, stored, without=template.trained)
+        wanted = states.members(ops, stored)
+        if (
+            before.error is None
+            and _is_settled(template)
+            and _identities(wanted) == _identities(before.stored.values())
+        ):
+            return self.with_trained(template, before)
+        if found.first:
+            # from now on these are the versions that a later release is held against
+            self.client.validate(
+                link_between(parts[upstream], parts[downstream])
+                for upstream, downstream in found.first
+            )
+        active = self.client.activate(template.name, wanted)
+        return self._snapshot(template, active, ops, found, newest=key_of(active))
+
+    def newest(
+        self, template: Template
+    ) -> tuple[Mapping[str, OpVersion], Mapping[str, Part], Obstacles]:
+        """
+        Return the newest saved versions of a pipeline, and what is wrong with them.
+        """
+        stored = states.latest(self.client, template)
+        parts = states.parts_of(template.ops, stored)
+        return stored, parts, obstacles.find(self.client, template, stored, parts)
+
+    def explained(self, template: Template, loaded: Loaded, plan: Plan) -> Loaded:
+        """
+        Return the snapshot with the error that its obstacles make.
+
+        Args:
+            template: the pipeline.
+            loaded: its snapshot.
+            plan: what to run to get it served.
+        """
+        error = obstacles.error_of(template, loaded.obstacles, loaded.parts, plan, self.policy)
+        return attrs.evolve(loaded, error=error)
+
+    def with_trained(self, template: Template, loaded: Loaded) -> Loaded:
+        """
+        Return the snapshot with the newest versions that were trained, in `versions`.
+        """
+        if not template.trained:
+            return loaded
+        known = states.newest_trained(self.client, template)
+        versions = {path: part.version for path, part in loaded.parts.items()}
+        for path in template.trained:
+            op = template.ops[path].name
+            if op in known:
+                versions[path] = known[op].version
+        return attrs.evolve(loaded, versions=states.versions_as_text(template, versions))
+
+    # -- which set
+
+    def _choose(self, template: Template, newest: ActiveSet) -> _Choice:
+        found = self._examined(template, newest)
+        if not found.blocks(self.policy) and not found.missing:
+            return _Choice(active=newest, obstacles=found)
+        for active in self.client.activations(template.name, limit=_SETS_TRIED):
+            if active.generation >= newest.generation:
+                continue
+            older = self._examined(template, active)
+            if not older.blocks(self.policy) and not older.missing:
+                return _Choice(
+                    active=active, obstacles=older, behind=self._why(template, newest, found)
+                )
+        return _Choice(active=newest, obstacles=found)
+
+    def _examined(self, template: Template, active: ActiveSet) -> Obstacles:
+        parts = states.parts_of(template.ops, active.ops)
+        return obstacles.find(self.client, template, active.ops, parts)
+
+    def _why(self, template: Template, active: ActiveSet, found: Obstacles) -> str:
+        if found.missing:
+            ops = ", ".join(sorted({repr(template.ops[path].name) for path in found.missing}))
+            return f"generation {active.generation} has no model for the code of op {ops} here"
+        parts = states.parts_of(template.ops, active.ops)
+        error = obstacles.error_of(template, found, parts, Plan(), self.policy)
+        return f"generation {active.generation} cannot be served here: {error.message}"
+
+    def _is_same(self, before: Loaded, choice: _Choice) -> bool:
+        """
+        Whether the ops of a snapshot are those of a choice, so that nothing is read again.
+        """
+        return (
+            (before.error is None or before.is_blocked)
+            and (before.generation, before.loads) == key_of(choice.active)
+            and self._unread(before.obstacles) == self._unread(choice.obstacles)
+        )
+
+    def _unread(self, found: Obstacles) -> frozenset[str]:
+        """
+        The paths whose state is not read, since it cannot be served.
+        """
+        return frozenset({*found.untrained, *found.refused(self.policy)})
+
+    # -- snapshots
+
+    def _made(self, template: Template, choice: _Choice, newest: ActiveSet) -> Loaded:
+        active, found = choice.active, choice.obstacles
+        ops, error = template.ops, None
+        try:
+            ops = states.restored(
+                self.client,
+                template,
+                active.ops,
+                without={*template.trained, *self._unread(found)},
+            )
+        except StoreUnavailable:
+            raise
+        except ChariotsError as failure:
+            error = failure
+            _log.warning("pipeline %r cannot be served: %s", template.name, error)
+        if choice.behind is not None:
+            _log.warning(
+                "pipeline %r is served at generation %d: %s",
+                template.name,
+                active.generation,
+                choice.behind,
+            )
+        loaded = self._snapshot(template, active, ops, found, newest=key_of(newest))
+        return attrs.evolve(loaded, behind=choice.behind, error=error)
+
+    def _snapshot(
+        self,
+        template: Template,
+        active: ActiveSet,
+        ops: Mapping[str, BaseOp],
+        found: Obstacles,
+        *,
+        newest: SetKey,
+    ) -> Loaded:
+        # as the store has them: every process shows the same creation times
+        parts = states.parts_of(ops, active.ops)
+        warnings = obstacles.warnings_of(found, parts, self.policy)
+        for warning in warnings:
+            _log.warning("pipeline %r: %s", template.name, warning)
+        versions = {path: part.version for path, part in parts.items()}
+        loaded = Loaded(
+            generation=active.generation,
+            loads=active.loads,
+            newest=newest,
+            ops=ops,
+            versions=states.versions_as_text(template, versions),
+            trains=bool(template.trained),
+            warnings=warnings,
+            obstacles=found,
+            stored=active.ops,
+            parts=parts,
+        )
+        return self.with_trained(template, loaded)
 
 
-def with_trained(client: BaseOpStoreClient, template: Template, loaded: Loaded) -> Loaded:
+def _identities(ops: Iterable[SavedOp | OpVersion]) -> frozenset[tuple[str, str, str | None]]:
+    return frozenset((op.op, op.version.identity, op.digest) for op in ops)
+
+
+def _is_settled(template: Template) -> bool:
     """
-    The same, showing the versions that the next training starts from.
+    Whether runs of a pipeline leave the state of its ops as it was loaded.
+
+    An op that executes without a training may build up a state in the process, and
+    a load replaces that.
     """
-    if not template.trained:
-        return loaded
-    known = states.newest_trained(client, template)
-    versions = {path: part.version for path, part in loaded.parts.items()}
-    for path in template.trained:
-        op = template.ops[path].name
-        if op in known:
-            versions[path] = known[op].version
-    return attrs.evolve(loaded, versions=states.versions_as_text(template, versions))
-
-
-def _made(
-    template: Template,
-    active: ActiveSet,
-    ops: Mapping[str, BaseOp],
-    parts: Mapping[str, Part],
-    error: ChariotsError | None,
-) -> Loaded:
-    versions = {path: part.version for path, part in parts.items()}
-    return Loaded(
-        generation=active.generation,
-        ops=ops,
-        versions=states.versions_as_text(template, versions),
-        trains=bool(template.trained),
-        error=error,
-        stored=active.ops,
-        parts=parts,
+    return all(
+        op.needs_training
+        for path, op in template.ops.items()
+        if isinstance(op, LoadableOp) and path not in template.trained
     )

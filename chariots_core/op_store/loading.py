@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import attrs
@@ -25,12 +26,14 @@ from chariots_core.errors import (
     StoreUnavailable,
     VersionError,
 )
-from chariots_core.op_store import manifests, states
+from chariots_core.op_store import manifests, obstacles, remedies, states
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.loaded import Loaded, activated, from_set, with_trained
+from chariots_core.op_store.leases import TrainingLease
+from chariots_core.op_store.loaded import Loaded, Loader
+from chariots_core.op_store.obstacles import ChangedModels
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.training import TrainingRun, training_ops
-from chariots_core.op_store.values import ActiveSet, Manifest, SavedOp
+from chariots_core.op_store.training import TrainingRun, begin
+from chariots_core.op_store.values import Manifest, SavedOp
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
 
@@ -42,6 +45,10 @@ FRESHNESS: Final = 0.5
 
 #: Seconds between two looks, at most, at a store that lets its users wait for an error.
 _LONGEST_PAUSE: Final = 15.0
+
+
+def _in_the_request(_: str) -> bool:
+    return False
 
 
 class LoadedPipelines:
@@ -57,6 +64,9 @@ class LoadedPipelines:
         pipelines: the pipelines.
         client: the op store.
         freshness: seconds for which a look at the store is good.
+        policy: what becomes of a model whose code declares other values now.
+        on_worker: whether calls of a pipeline go to a worker, for the commands in
+            errors.
 
     Raises:
         ConfigurationError: two classes of ops with state have one name.
@@ -69,9 +79,13 @@ class LoadedPipelines:
         client: BaseOpStoreClient,
         *,
         freshness: float = FRESHNESS,
+        policy: ChangedModels = "warn",
+        on_worker: Callable[[str], bool] = _in_the_request,
     ) -> None:
         copies: dict[int, BaseOp] = {}
         self._client = client
+        self._loader = Loader(client=client, policy=policy)
+        self._on_worker = on_worker
         self._freshness = freshness
         self._templates = {
             pipeline.name: Template.of(pipeline, states.copied(pipeline.ops, copies))
@@ -185,26 +199,63 @@ class LoadedPipelines:
         if new := self._templates.keys() - active.keys():
             self._register(sorted(new))
             active = self._client.active_sets(self._templates)
-        self._loaded = {
-            name: self._followed(template, active[name])
+        loaded = {
+            name: self._loader.follow(template, active[name], self._loaded.get(name))
             for name, template in self._templates.items()
         }
+        self._loaded = self._explained(loaded)
         self._revision = revision
         self._is_open = True
 
-    def _followed(self, template: Template, active: ActiveSet) -> Loaded:
+    def _explained(self, loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:
         """
-        A pipeline at its active set; as it was, where nothing has changed for it.
+        The snapshots, each blocked one with the error that names what to run.
         """
-        before = self._loaded.get(template.name)
-        if before is None or before.generation != active.generation:
-            return from_set(self._client, template, active)
-        if isinstance(before.error, VersionError):
-            error = states.check(self._client, template, before.parts)
-            before = attrs.evolve(before, error=error)
-        elif before.error is not None:
-            return from_set(self._client, template, active)
-        return with_trained(self._client, template, before)
+        policy = self._loader.policy
+        blocked = [name for name, each in loaded.items() if each.obstacles.blocks(policy)]
+        if not blocked:
+            return dict(loaded)
+        known = self._known(loaded)
+        explained: dict[str, Loaded] = dict(loaded)
+        for name in blocked:
+            template, before = self._templates[name], self._loaded.get(name)
+            each = self._loader.explained(template, loaded[name], remedies.plan(known, name))
+            explained[name] = each
+            if before is None or str(before.error) != str(each.error):
+                _log.warning("%s", each.error)
+        return explained
+
+    def _known(self, loaded: Mapping[str, Loaded]) -> remedies.Known:
+        """
+        What plans for this app start from: the newest versions, and the links between them.
+        """
+        templates, policy = self._templates, self._loader.policy
+        newest = self._client.newest(
+            {op.name for template in templates.values() for op in template.ops.values()},
+            code={
+                op: code for template in templates.values() for op, code in template.code.items()
+            },
+        )
+        parts = {
+            name: obstacles.parts_to_serve(template, newest, policy)
+            for name, template in templates.items()
+        }
+        asked = {
+            name: states.asked_of(template, parts[name]) for name, template in templates.items()
+        }
+        links = states.links_of(chain.from_iterable(each.values() for each in asked.values()))
+        return remedies.Known(
+            templates=templates,
+            parts=parts,
+            bound={
+                name: {part.op: part.version.identity for part in each.parts.values()}
+                for name, each in loaded.items()
+            },
+            asked=asked,
+            valid=self._client.valid(links),
+            blocked={name for name, each in loaded.items() if each.obstacles.blocks(policy)},
+            on_worker=self._on_worker,
+        )
 
     def _register(self, names: Iterable[str]) -> None:
         described: dict[str, SavedOp] = {}
@@ -213,36 +264,48 @@ class LoadedPipelines:
 
     # -- training
 
-    def training(self, name: str) -> AbstractContextManager[TrainingRun]:
+    def training(
+        self, name: str, *, job_id: str | None = None, timeout: float | None = None
+    ) -> AbstractContextManager[TrainingRun]:
         """
         A run of a pipeline that trains: the block runs it, stages, and publishes.
 
-        Trainings of one op follow one another, within this process.
+        Trainings of one op follow one another, over all processes of the store.
+
+        Args:
+            name: the pipeline's name.
+            job_id: the job that trains, if one does.
+            timeout: seconds to wait for trainings of the same op in other processes;
+                ``None``: for as long as they take.
 
         Raises:
-            VersionError: the ops that are not trained were never validated together.
+            VersionError: the ops that are not trained do not belong together.
             OpStoreError: the state of one of them cannot be read.
+            TrainingInProgress: another process trains the same op.
         """
         template = self._template(name)
         # always in the same order, so that two trainings never wait for each other
         locks = [self._training_locks[op] for op in sorted(template.trained_ops)]
-        return _Training(locks, partial(self._begin_training, template))
-
-    def _begin_training(self, template: Template) -> TrainingRun:
-        loaded = self.get(template.name).check()
-        return TrainingRun(
-            ops=training_ops(self._client, template, loaded),
-            loaded=loaded,
-            template=template,
-            client=self._client,
+        lease = TrainingLease(self._client, template.trained_ops, job_id=job_id, timeout=timeout)
+        return _Training(
+            locks,
+            lease,
+            partial(self._begin_training, template, lease),
+            ends_when_published=job_id is not None,
         )
 
-    def for_training(self, name: str) -> Mapping[str, BaseOp]:
+    def _begin_training(self, template: Template, lease: TrainingLease) -> TrainingRun:
+        return begin(self._client, template, self.get(template.name).check(), lease)
+
+    def discard(self, name: str) -> None:
         """
-        Ops for one run: copies of the trained ones, at the newest state that any
-        run of this pipeline gave or anybody saved, and the others as they are served.
+        Forget the ops of a pipeline, whose state may be half of a run: they are read again.
         """
-        return training_ops(self._client, self._template(name), self.get(name).check())
+        with self._lock:
+            # of no set: the next look reads whatever is active
+            stale = attrs.evolve(self._loaded[name], generation=-1, newest=(-1, -1))
+            self._loaded = {**self._loaded, name: stale}
+            self._revision, self._look_at = -1, 0.0
 
     def publish(self, manifest: Manifest) -> bool:
         """
@@ -271,8 +334,13 @@ class LoadedPipelines:
         """
         template = self._template(name)
         with self._lock:
-            self.open()
-            loaded = activated(self._client, template)
+            self.refresh(force=True)
+            try:
+                loaded = self._loader.activate(template, self._loaded[name])
+            except VersionError:
+                # once more, for an error that names what to run
+                plan = remedies.plan(self._known(self._loaded), name)
+                loaded = self._loader.activate(template, self._loaded[name], plan)
             self._loaded = {**self._loaded, name: loaded}
             return loaded
 
@@ -296,7 +364,7 @@ class LoadedPipelines:
     def _save_what_there_is(self, template: Template) -> bool:
         self.refresh(force=True)
         loaded = self._loaded[template.name]
-        if not isinstance(loaded.error, VersionError):
+        if not loaded.is_blocked:
             loaded.check()
         candidate = self._client.candidate(template.name)
         manifest = manifests.to_save(self._client, template, loaded, candidate)
@@ -315,25 +383,43 @@ class LoadedPipelines:
 
 class _Training:
     """
-    Locks held around a run. Written as a class: `contextlib.contextmanager` sets
+    Locks and a lease held around a run. Written as a class: `contextlib.contextmanager` sets
     attributes of an exception that passes, and replaces one that refuses them.
     """
 
-    def __init__(self, locks: Sequence[threading.Lock], begin: Callable[[], TrainingRun]) -> None:
+    def __init__(
+        self,
+        locks: Sequence[threading.Lock],
+        lease: TrainingLease,
+        begin: Callable[[], TrainingRun],
+        *,
+        ends_when_published: bool,
+    ) -> None:
         self._locks = locks
+        self._lease = lease
         self._begin = begin
+        self._ends_when_published = ends_when_published
         self._held = ExitStack()
 
     def __enter__(self) -> TrainingRun:
         with ExitStack() as stack:
             for lock in self._locks:
                 stack.enter_context(lock)
-            run = self._begin()
+            self._lease.take()
+            try:
+                run = self._begin()
+            except BaseException:
+                self._lease.end()
+                raise
             self._held = stack.pop_all()
         return run
 
-    def __exit__(self, *_: object) -> None:
-        self._held.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._held:
+            if kind is None and self._ends_when_published:
+                self._lease.leave()
+            else:
+                self._lease.end()
 
 
 _instances: Final[weakref.WeakSet[LoadedPipelines]] = weakref.WeakSet()

@@ -1,15 +1,24 @@
 """
-Which versions may be served together: the questions, the blockers, the remedies.
+Which versions may be served together: the questions, and the links that are written.
 
 Pure functions over parts and edges; nothing here reads or writes.
 
 The default policy takes each op at its newest saved version and asks for a
 validated link on every edge. An op that a pipeline trains itself is exempt as
-the end of an edge: it is about to be trained with what comes in. Between an op
-with state and one without, a link holds for every state that the code of the
-first came to: training it again changes no code, and an op without state has
-learnt nothing that could be out of date. Between two ops with state, only
-exactly the versions that were run together are valid.
+the end of an edge: it is about to be trained with what comes in.
+
+* Two ops with state: exactly the versions that a run used together.
+* An op without state behind one with state: any state of that code. An op without
+  state has learnt nothing that could be out of date.
+* An op with state behind one without: any state of that code, unless this state
+  was trained behind another version of the op without state.
+* An op with state, of a code that was never validated with any version of an op
+  without state beside it: valid. Whoever releases new code says that its ops fit, as
+  with a new pipeline.
+* Two ops without state: exactly these versions.
+
+An op with state also has an edge from each op before it that has only ops without
+state between them: what those pass on reaches it.
 """
 
 from __future__ import annotations
@@ -19,8 +28,7 @@ from typing import TypeAlias
 
 import attrs
 
-from chariots_core.errors import VersionError
-from chariots_core.op_store.values import Link, Manifest, short_version
+from chariots_core.op_store.values import ANY, Link, Manifest
 from chariots_core.versioning import Version
 
 #: Path of the op whose output goes in, path of the op that takes it.
@@ -39,6 +47,9 @@ class Part:
         stateful: whether it has bytes.
         adapts: whether it takes inputs of versions that it was not validated with.
         from_store: whether its state came from the store, and not from the code.
+        trained: whether its state can execute: a run trained it, or none needs to.
+        has_origin: whether the store knows how its state was made. A state of an
+            earlier release has links to its direct neighbours only.
     """
 
     op: str
@@ -47,11 +58,56 @@ class Part:
     stateful: bool
     adapts: bool = False
     from_store: bool = False
+    trained: bool = True
+    has_origin: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class Question:
+    """
+    What must be so for the two ends of an edge to be served together.
+
+    Attributes:
+        link: the link that must have been validated.
+        instead: a link that is as good as that one.
+        unless: a link that rules *link* out, if it was validated.
+        first: a link without which *link* need not be there: the two meet for the
+            first time.
+    """
+
+    link: Link
+    instead: Link | None = None
+    unless: Link | None = None
+    first: Link | None = None
+
+    @property
+    def links(self) -> tuple[Link, ...]:
+        """
+        All links that the store must be asked about.
+        """
+        asked = (self.link, self.instead, self.unless, self.first)
+        return tuple(link for link in asked if link is not None)
+
+    def is_met(self, valid: Collection[Link]) -> bool:
+        """
+        Return whether the two ends belong together, given the valid links.
+        """
+        if self.instead in valid:
+            return True
+        if self.unless in valid:
+            return False
+        return self.link in valid or self.is_first(valid)
+
+    def is_first(self, valid: Collection[Link]) -> bool:
+        """
+        Return whether the two ends meet for the first time.
+        """
+        return self.first is not None and self.first not in valid
 
 
 def link_between(upstream: Part, downstream: Part) -> Link:
     """
-    The link between exactly these two versions.
+    Return the link between exactly these two versions.
     """
     return Link(
         upstream=upstream.op,
@@ -61,73 +117,54 @@ def link_between(upstream: Part, downstream: Part) -> Link:
     )
 
 
-def question(upstream: Part, downstream: Part) -> Link:
+def question(upstream: Part, downstream: Part) -> Question:
     """
-    The link that must have been validated for these two to be served together.
+    Return what must be so for these two to be served together.
     """
-    link = link_between(upstream, downstream)
+    exact = link_between(upstream, downstream)
     if upstream.stateful and not downstream.stateful:
-        return attrs.evolve(link, upstream_version=upstream.code)
+        by_code = attrs.evolve(exact, upstream_version=upstream.code)
+        return Question(link=by_code, first=attrs.evolve(by_code, downstream_version=ANY))
     if downstream.stateful and not upstream.stateful:
-        return attrs.evolve(link, downstream_version=downstream.code)
-    return link
+        by_code = attrs.evolve(exact, downstream_version=downstream.code)
+        return Question(
+            link=by_code,
+            instead=exact,
+            first=attrs.evolve(by_code, upstream_version=ANY),
+            unless=attrs.evolve(exact, upstream_version=ANY),
+        )
+    return Question(link=exact)
 
 
-def questions(edges: Iterable[Edge], parts: Mapping[str, Part]) -> Mapping[Edge, Link]:
+def questions(
+    edges: Iterable[Edge], parts: Mapping[str, Part], *, direct: Collection[Edge] = ()
+) -> Mapping[Edge, Question]:
     """
-    What must be valid for a pipeline to be served: one question for each edge.
+    Return what must be so for a pipeline to be served: one question for each edge.
+
+    Args:
+        edges: the edges.
+        parts: leaf path to part.
+        direct: those of the edges that an earlier release knew as well.
     """
     return {
         (upstream, downstream): question(parts[upstream], parts[downstream])
         for upstream, downstream in edges
         if not parts[downstream].adapts
+        and ((upstream, downstream) in direct or parts[downstream].has_origin)
     }
 
 
-def version_error(
-    pipeline: str,
-    asked: Mapping[Edge, Link],
-    valid: Collection[Link],
-    parts: Mapping[str, Part],
-) -> VersionError | None:
+def unmet(asked: Mapping[Edge, Question], valid: Collection[Link]) -> tuple[Edge, ...]:
     """
-    What blocks a pipeline, if anything does.
+    Return the edges whose ends do not belong together.
     """
-    blockers = [
-        _blocker(pipeline, parts[upstream], parts[downstream])
-        for (upstream, downstream), link in asked.items()
-        if link not in valid
-    ]
-    if not blockers:
-        return None
-    return VersionError(
-        f"pipeline {pipeline!r} has versions that were not validated together: "
-        + "; ".join(blockers),
-        blockers=blockers,
-    )
-
-
-def _blocker(pipeline: str, upstream: Part, downstream: Part) -> str:
-    return (
-        f"{upstream.op!r} {short_version(upstream.version)} -> "
-        f"{downstream.op!r} {short_version(downstream.version)} is not validated: "
-        + _remedy(pipeline, upstream, downstream)
-    )
-
-
-def _remedy(pipeline: str, upstream: Part, downstream: Part) -> str:
-    fit = f"save {pipeline!r} if the two fit"
-    if not (upstream.stateful and downstream.stateful):
-        return fit
-    again = f"train {downstream.op!r} again with this version of {upstream.op!r}"
-    if _is_settled(upstream) and _is_settled(downstream):
-        return f"{again}, then load {pipeline!r}"
-    return f"{again}, or {fit}"
+    return tuple(edge for edge, each in asked.items() if not each.is_met(valid))
 
 
 def first_links(edges: Iterable[Edge], parts: Mapping[str, Part]) -> tuple[Link, ...]:
     """
-    The links that a pipeline's first registration validates.
+    Return the links that a pipeline's first registration validates.
 
     Its author's word counts for all that is new or without state. Two trained
     versions that were there before must have been run together.
@@ -147,11 +184,11 @@ def saved_links(
     edges: Iterable[Edge], parts: Mapping[str, Part], candidate: Manifest | None
 ) -> tuple[Link, ...]:
     """
-    The links that saving a pipeline validates.
+    Return the links that saving a pipeline validates.
 
     What its newest run trained is valid with what it ran with. All else that is
-    bound is valid on the word of who saves it, but for two trained states: only
-    a run joins those.
+    bound is valid on the word of the person who saves it, but for two trained
+    states: only a run joins those.
     """
     trained = candidate.trained if candidate else {}
     now = {

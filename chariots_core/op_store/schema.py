@@ -40,6 +40,7 @@ op_versions: Final = sa.Table(
     sa.Column("job_id", sa.String(64)),
     sa.Column("rank", sa.BigInteger),
     sa.Column("created_at", sa.Float(53), nullable=False),
+    sa.Column("origin", sa.Text),
     sa.Index("op_store_versions_by_op", "op", "identity"),
 )
 
@@ -87,6 +88,7 @@ sets: Final = sa.Table(
     sa.Column("pipeline", sa.String(255), nullable=False),
     sa.Column("generation", sa.BigInteger, nullable=False),
     sa.Column("created_at", sa.Float(53), nullable=False),
+    sa.Column("loads", sa.BigInteger, nullable=False, server_default="1"),
     sa.UniqueConstraint("pipeline", "generation"),
 )
 
@@ -97,4 +99,33 @@ members: Final = sa.Table(
     sa.Column("version_seq", sa.ForeignKey("op_store_versions.seq"), primary_key=True),
 )
 
-SCHEMA: Final = Schema(component="op_store", version=1, tables=_tables)
+#: Who trains an op now: one at a time, over all processes. A holder that does not
+#: renew its lease in time has lost it.
+leases: Final = sa.Table(
+    "op_store_leases",
+    _tables,
+    sa.Column("op", sa.String(255), primary_key=True),
+    sa.Column("holder", sa.String(400), nullable=False),
+    sa.Column("expires_at", sa.Float(53), nullable=False),
+)
+
+#: The processes that serve from the store, and the sets they serve.
+processes: Final = sa.Table(
+    "op_store_processes",
+    _tables,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("report", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Float(53), nullable=False),
+)
+
+SCHEMA: Final = Schema(
+    component="op_store",
+    version=2,
+    tables=_tables,
+    upgrades={
+        1: (
+            "ALTER TABLE op_store_versions ADD COLUMN origin TEXT",
+            "ALTER TABLE op_store_sets ADD COLUMN loads BIGINT NOT NULL DEFAULT 1",
+        )
+    },
+)

@@ -21,7 +21,15 @@ from chariots_core.op_store.schema import (
     sets,
     state,
 )
-from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, names_code
+from chariots_core.op_store.values import (
+    ANY,
+    ActiveSet,
+    Link,
+    Manifest,
+    OpVersion,
+    Origin,
+    names_code,
+)
 from chariots_core.versioning import Version
 
 T = TypeVar("T")
@@ -52,6 +60,7 @@ def op_version(row: Row[Any]) -> OpVersion:
         pipeline=row.pipeline,
         job_id=row.job_id,
         released=row.rank is not None,
+        origin=None if row.origin is None else Origin.from_json(row.origin),
         created_at=moment(row.created_at),
     )
 
@@ -143,6 +152,8 @@ def _answered(link: Link) -> sa.Exists:
 
 
 def _is_version(column: sa.Column[str], op: str, asked: str) -> sa.ColumnElement[bool]:
+    if asked == ANY:
+        return sa.true()
     if not names_code(asked):
         return column == asked
     by_code = sa.select(op_versions.c.identity).where(
@@ -214,6 +225,7 @@ def _with_members(connection: Connection, query: sa.Select[Any]) -> list[ActiveS
             pipeline=row.pipeline,
             generation=row.generation,
             ops=ops[row.seq],
+            loads=row.loads,
             created_at=moment(row.created_at),
         )
         for row in rows

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from chariots_core.errors import ArtifactCorrupt
 from chariots_core.op_store import blobs, sql_reads
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.leases import job_holder
 from chariots_core.op_store.savers import BaseSaver
 from chariots_core.op_store.schema import SCHEMA
 from chariots_core.op_store.sql_writes import Change
 from chariots_core.op_store.values import ActiveSet, Link, Manifest, OpVersion, SavedOp
-from chariots_core.sql import Database
+from chariots_core.sql import CLOCKS, Database
 from chariots_core.versioning import Version
 
 
@@ -126,6 +127,8 @@ class LocalOpStoreClient(BaseOpStoreClient):
         self._check_bytes(manifest)
         with self._database.writing() as connection:
             change = Change(connection)
+            if manifest.job_id is not None:
+                change.end_lease(job_holder(manifest.job_id))
             if key is not None and change.is_published(key):
                 return False
             if key is not None or manifest.trained or not released:
@@ -182,6 +185,22 @@ class LocalOpStoreClient(BaseOpStoreClient):
             change = Change(connection)
             change.add_pipeline(pipeline)
             change.finish()
+
+    # -- who trains
+
+    def take_lease(self, ops: Iterable[str], *, holder: str, seconds: float) -> Mapping[str, str]:
+        with self._database.writing() as connection:
+            # the lock that comes with it: of two holders, one is first
+            change = Change(connection)
+            return change.take_lease(list(ops), holder, seconds, clock=self._clock)
+
+    def end_lease(self, holder: str) -> None:
+        with self._database.writing() as connection:
+            Change(connection).end_lease(holder)
+
+    @property
+    def _clock(self) -> str:
+        return CLOCKS[self._database.dialect]
 
     # -- the store itself
 

@@ -5,7 +5,7 @@ One change of an op store's tables, in one transaction.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 
 from chariots_core.errors import OpVersionNotFound
 from chariots_core.op_store.schema import (
+    leases,
     members,
     newness,
     op_versions,
@@ -156,9 +157,38 @@ class Change:
                 job_id=manifest.job_id,
                 rank=rank,
                 created_at=self._now,
+                origin=None if saved.origin is None else saved.origin.to_json(),
             )
         )
         return seq
+
+    # -- who trains
+
+    def take_lease(
+        self, ops: Collection[str], holder: str, seconds: float, *, clock: str
+    ) -> Mapping[str, str]:
+        """
+        Give *holder* the leases of all these ops, or return who holds some of them.
+        """
+        now = float(self._connection.execute(sa.text(f"SELECT {clock}")).scalar_one())
+        held = self._connection.execute(
+            sa.select(leases.c.op, leases.c.holder).where(
+                leases.c.op.in_(list(ops)), leases.c.holder != holder, leases.c.expires_at > now
+            )
+        ).all()
+        if held:
+            return {row.op: row.holder for row in held}
+        self._connection.execute(sa.delete(leases).where(leases.c.op.in_(list(ops))))
+        rows = [{"op": op, "holder": holder, "expires_at": now + seconds} for op in ops]
+        if rows:
+            self._connection.execute(sa.insert(leases), rows)
+        return {}
+
+    def end_lease(self, holder: str) -> None:
+        """
+        Take back the leases of *holder*.
+        """
+        self._connection.execute(sa.delete(leases).where(leases.c.holder == holder))
 
     # -- links
 
@@ -210,9 +240,17 @@ class Change:
 
     def activate(self, pipeline: str, seqs: Iterable[int]) -> None:
         """
-        Make saved versions the active set of a pipeline.
+        Make saved versions the active set of a pipeline. A set that is the newest
+        one already stays, and counts one more load.
         """
         self.add_pipeline(pipeline)
+        seqs = list(dict.fromkeys(seqs))
+        newest = self._newest_set(pipeline)
+        if newest is not None and self._members_of(newest) == set(seqs):
+            self._connection.execute(
+                sa.update(sets).where(sets.c.seq == newest).values(loads=sets.c.loads + 1)
+            )
+            return
         last = sa.select(sa.func.max(sets.c.generation)).where(sets.c.pipeline == pipeline)
         generation = (self._connection.execute(last).scalar() or 0) + 1
         number = self._next()
@@ -221,12 +259,21 @@ class Change:
                 seq=number, pipeline=pipeline, generation=generation, created_at=self._now
             )
         )
-        rows = [{"set_seq": number, "version_seq": seq} for seq in dict.fromkeys(seqs)]
+        rows = [{"set_seq": number, "version_seq": seq} for seq in seqs]
         if rows:
             self._connection.execute(sa.insert(members), rows)
         self._connection.execute(
             sa.update(pipelines).where(pipelines.c.name == pipeline).values(active=number)
         )
+
+    def _newest_set(self, pipeline: str) -> int | None:
+        query = sa.select(pipelines.c.active).where(pipelines.c.name == pipeline)
+        active: int | None = self._connection.execute(query).scalar()
+        return active
+
+    def _members_of(self, number: int) -> set[int]:
+        query = sa.select(members.c.version_seq).where(members.c.set_seq == number)
+        return set(self._connection.execute(query).scalars())
 
     def seq_of(self, saved: SavedOp, manifest: Manifest) -> int:
         """

@@ -17,11 +17,11 @@ from chariots_core.errors import (
     ConfigurationError,
     OpStoreError,
     UntrustedArtifact,
-    VersionError,
 )
 from chariots_core.op_store.blobs import digest_of
-from chariots_core.op_store.policy import Edge, Part, questions, version_error
-from chariots_core.op_store.values import OpVersion, SavedOp, short_version
+from chariots_core.op_store.origins import is_trained, origin_of
+from chariots_core.op_store.policy import Edge, Part, Question, questions
+from chariots_core.op_store.values import Link, OpVersion, SavedOp, short_version
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
 from chariots_core.pipelines.pipeline import Pipeline
 from chariots_core.pipelines.plan import Step
@@ -46,7 +46,10 @@ class Template:
     Attributes:
         pipeline: the pipeline.
         ops: leaf path to op, with the fresh state of the code.
-        edges: between which of them a link must be valid.
+        edges: between which of them a link must be valid: those of the graph, and
+            those from an op to an op with state that have only ops without state
+            between them.
+        direct: the edges of the graph.
         trained: the paths of the ops that a run trains.
         code: name of each op with state to the major digest of its code.
     """
@@ -54,6 +57,7 @@ class Template:
     pipeline: Pipeline
     ops: Mapping[str, BaseOp]
     edges: tuple[Edge, ...]
+    direct: frozenset[Edge]
     trained: frozenset[str]
     code: Mapping[str, str]
 
@@ -77,12 +81,36 @@ class Template:
         return cls(
             pipeline=pipeline,
             ops=MappingProxyType(dict(ops)),
-            edges=tuple(pipeline.op_edges),
+            edges=(*pipeline.op_edges, *_distant_edges(pipeline.op_edges, ops)),
+            direct=frozenset(pipeline.op_edges),
             trained=frozenset(pipeline.trained),
             code=MappingProxyType(
                 {op.name: code_major(op) for op in ops.values() if isinstance(op, LoadableOp)}
             ),
         )
+
+
+def _distant_edges(edges: Iterable[Edge], ops: Mapping[str, BaseOp]) -> tuple[Edge, ...]:
+    """
+    Return the pairs of an op and an op with state behind it that have only ops without
+    state between them: what the first one gives reaches the second one.
+
+    An op that takes inputs of any version ends the search.
+    """
+    direct = set(edges)
+    # for each op, those whose output reaches its readers; ops are in topological order
+    reaching: dict[str, dict[str, None]] = {}
+    found: dict[Edge, None] = {}
+    for path, op in ops.items():
+        before = dict.fromkeys(
+            other for up, down in edges if down == path for other in reaching[up]
+        )
+        reaching[path] = {path: None}
+        if isinstance(op, LoadableOp):
+            found.update(dict.fromkeys((other, path) for other in before))
+        elif not op.allow_version_change:
+            reaching[path].update(before)
+    return tuple(edge for edge in found if edge not in direct)
 
 
 def check_names(templates: Iterable[Template]) -> None:
@@ -214,6 +242,8 @@ def _part(op: BaseOp, stored: OpVersion | None) -> Part:
         stateful=stateful,
         adapts=op.allow_version_change,
         from_store=from_store,
+        trained=not isinstance(op, LoadableOp) or is_trained(op, stored if from_store else None),
+        has_origin=not stateful or stored is None or stored.origin is not None,
     )
 
 
@@ -248,9 +278,16 @@ def described(
     op: BaseOp,
     *,
     trained: bool = False,
+    continued_from: str | None = None,
 ) -> SavedOp:
     """
     An op as it is now, with its bytes put into the store.
+
+    Args:
+        client: the store.
+        op: the op.
+        trained: whether a run has just trained it.
+        continued_from: the identity of the version that the training started from.
     """
     if not isinstance(op, LoadableOp):
         return SavedOp(op=op.name, version=op.op_version, code=code_major(op))
@@ -263,6 +300,12 @@ def described(
         serializer=op.serializer,
         size=len(data),
         trained=trained,
+        # an op that was trained before it was given to the app has a version of its own
+        origin=origin_of(
+            op,
+            trained=trained or op.op_version != version_of(op),
+            continued_from=continued_from,
+        ),
     )
 
 
@@ -322,14 +365,22 @@ def newest_trained(client: BaseOpStoreClient, template: Template) -> Mapping[str
     return client.newest(ops, code=code, trained_by=template.name)
 
 
-def check(
-    client: BaseOpStoreClient, template: Template, parts: Mapping[str, Part]
-) -> VersionError | None:
+def asked_of(template: Template, parts: Mapping[str, Part]) -> Mapping[Edge, Question]:
     """
-    What keeps these parts from being served together, if anything does.
+    What must be so for these parts of a pipeline to be served together.
+
+    In a pipeline that trains, the run itself validates the edges into ops without
+    state: what comes out of them is learnt anew.
     """
-    asked = questions(template.edges, parts)
-    return version_error(template.name, asked, client.valid(asked.values()), parts)
+    edges = [edge for edge in template.edges if parts[edge[1]].stateful or not template.trained]
+    return questions(edges, parts, direct=template.direct)
+
+
+def links_of(asked: Iterable[Question]) -> list[Link]:
+    """
+    All links that a store must be asked about, for some questions.
+    """
+    return [link for each in asked for link in each.links]
 
 
 def is_changed(op: LoadableOp, stored: OpVersion | None) -> bool:

@@ -14,7 +14,9 @@ import attrs
 from chariots_core.errors import ArtifactCorrupt
 from chariots_core.op_store import policy, states
 from chariots_core.op_store.client import BaseOpStoreClient
+from chariots_core.op_store.leases import TrainingLease
 from chariots_core.op_store.loaded import Loaded
+from chariots_core.op_store.origins import differences
 from chariots_core.op_store.policy import Part
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
@@ -36,20 +38,29 @@ class TrainingRun:
     _loaded: Loaded
     _template: Template
     _client: BaseOpStoreClient
+    # identity of the version that each trained op began with, by the op's name
+    _began: Mapping[str, str]
+    # identity of the saved version that a training continues from, by the op's name
+    _continued: Mapping[str, str]
+    _lease: TrainingLease
 
     def versions(self) -> Mapping[str, str]:
         """
-        Name of each node to its version now: after the run, with what it trained.
+        Return the version of each node, by its name: after the run, with what it trained.
         """
         now = {path: part.version for path, part in self._parts().items()}
         return states.versions_as_text(self._template, now)
 
     def stage(self, *, job_id: str | None = None, attempt: int = 0) -> Manifest:
         """
-        Put the bytes of what was trained, and say what would be published.
+        Put the bytes of what was trained, and return what would be published.
 
         The store knows nothing of it until the manifest is published.
+
+        Raises:
+            TrainingInProgress: the run was halted, and another one trains the same op.
         """
+        self._lease.check()
         parts = self._parts()
         links = (policy.link_between(parts[up], parts[down]) for up, down in self._template.edges)
         return Manifest(
@@ -61,6 +72,7 @@ class TrainingRun:
         )
 
     def _parts(self) -> Mapping[str, Part]:
+        self._mark_trained()
         before = self._loaded.parts
         return {
             path: attrs.evolve(before[path], version=op.op_version)
@@ -68,6 +80,17 @@ class TrainingRun:
             else before[path]
             for path, op in self.ops.items()
         }
+
+    def _mark_trained(self) -> None:
+        """
+        Give each trained op a version of its own, unless it gave itself one.
+
+        Two trainings of one version could not be told apart.
+        """
+        for path in self._template.trained:
+            op = self.ops[path]
+            if isinstance(op, LoadableOp) and op.op_version.identity == self._began[op.name]:
+                op.mark_trained()
 
     def _is_trained(self, path: str) -> bool:
         op = self.ops[path]
@@ -78,7 +101,9 @@ class TrainingRun:
     def _saved(self, parts: Mapping[str, Part]) -> Iterator[SavedOp]:
         trained = {op.name: op for path, op in self.ops.items() if self._is_trained(path)}
         for op in trained.values():
-            yield states.described(self._client, op, trained=True)
+            yield states.described(
+                self._client, op, trained=True, continued_from=self._continued.get(op.name)
+            )
         others = {op.name: (parts[path], op) for path, op in self.ops.items()}
         for name, (part, op) in others.items():
             # stored versions are there already; links must not name what is not
@@ -86,25 +111,56 @@ class TrainingRun:
                 yield states.described(self._client, op)
 
 
-def training_ops(
-    client: BaseOpStoreClient, template: Template, loaded: Loaded
-) -> Mapping[str, BaseOp]:
+def begin(
+    client: BaseOpStoreClient, template: Template, loaded: Loaded, lease: TrainingLease
+) -> TrainingRun:
     """
-    Ops for one run: copies of the trained ones, at the newest state that any
-    run of this pipeline gave or anybody saved, and the others as they are served.
+    Return a run whose trained ops are copies with the fresh state of the code. The
+    others are as they are served.
+
+    An op with `LoadableOp.continue_training` has the newest state that any run of
+    this pipeline trained or that was saved, if the code that made that state
+    declared the same.
+
+    Raises:
+        UntrustedArtifact: a trained state could not be loaded again.
     """
-    newest = states.newest_trained(client, template)
     copies = states.copied({path: template.ops[path] for path in template.trained})
-    for op in {id(op): op for op in copies.values()}.values():
-        _restore(client, op, newest.get(op.name))
-    return MappingProxyType({**loaded.ops, **copies})
+    trained = {op.name: op for op in copies.values() if isinstance(op, LoadableOp)}
+    for op in trained.values():
+        op.check_saveable()
+    continuing = {name: op for name, op in trained.items() if op.continue_training}
+    newest = states.newest_trained(client, template) if continuing else {}
+    continued = {
+        name: newest[name].version.identity
+        for name, op in continuing.items()
+        if name in newest and _restore(client, op, newest[name])
+    }
+    return TrainingRun(
+        ops=MappingProxyType({**loaded.ops, **copies}),
+        loaded=loaded,
+        template=template,
+        client=client,
+        began={name: op.op_version.identity for name, op in trained.items()},
+        continued=continued,
+        lease=lease,
+    )
 
 
-def _restore(client: BaseOpStoreClient, op: BaseOp, stored: OpVersion | None) -> None:
-    if stored is None or not states.fits(op, stored):
-        return
+def _restore(client: BaseOpStoreClient, op: LoadableOp, stored: OpVersion) -> bool:
+    if not states.fits(op, stored):
+        return False
+    if found := differences(op, stored):
+        _log.warning(
+            "op %r is trained from a fresh state, and does not continue: %s",
+            op.name,
+            ", ".join(each.text for each in found),
+        )
+        return False
     try:
         states.restore(client, op, stored)
     except ArtifactCorrupt as error:
         # training is the way out of a lost artifact, so it must be open
         _log.warning("op %r is trained from its fresh state: %s", op.name, error)
+        return False
+    return True

@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -18,6 +18,44 @@ from chariots_core.versioning import Version
 
 def _frozen_mapping(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(mapping))
+
+
+@attrs.frozen(kw_only=True)
+class Origin:
+    """
+    How a saved state was made.
+
+    Attributes:
+        op_class: the class of the op, as ``module:Class``.
+        code: the identity of the version that the code of the op had.
+        trained: whether a run trained the state. If not, it is the fresh one of
+            the code.
+        declared: what the code declared of the state, as canonical JSON text.
+        fitted: what the state really is, in the same form.
+        continued_from: the identity of the version that the training started
+            from; ``None``: it started from a fresh state.
+    """
+
+    op_class: str
+    code: str
+    trained: bool = False
+    declared: str = "{}"
+    fitted: str = "{}"
+    continued_from: str | None = None
+
+    def to_json(self) -> str:
+        """
+        Return the origin as JSON text.
+        """
+        return json.dumps(attrs.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Origin:
+        """
+        Return the origin that *text*, made by `to_json`, holds.
+        """
+        known = {field.name for field in attrs.fields(cls)}
+        return cls(**{name: value for name, value in json.loads(text).items() if name in known})
 
 
 @attrs.frozen(kw_only=True)
@@ -36,6 +74,7 @@ class SavedOp:
         size: how many bytes.
         trained: whether a run made it. What a run made becomes the op's newest
             version; anything else only adds to what is there.
+        origin: how its state was made; ``None``: it has none, or that is not known.
     """
 
     op: str
@@ -45,13 +84,26 @@ class SavedOp:
     serializer: str | None = None
     size: int = 0
     trained: bool = False
+    origin: Origin | None = None
 
     def to_plain(self) -> dict[str, Any]:
-        return {**attrs.asdict(self, recurse=False), "version": str(self.version)}
+        return {
+            **attrs.asdict(self, recurse=False),
+            "version": str(self.version),
+            "origin": None if self.origin is None else attrs.asdict(self.origin),
+        }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> SavedOp:
-        return cls(**{**plain, "version": Version.parse(plain["version"])})
+        # a manifest of an earlier release has no origins
+        origin = plain.get("origin")
+        return cls(
+            **{
+                **plain,
+                "version": Version.parse(plain["version"]),
+                "origin": None if origin is None else Origin(**origin),
+            }
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -72,6 +124,7 @@ class OpVersion:
         job_id: the job that made it, if one did.
         released: whether it counts as saved; what a run in a web process trained
             does not, until its pipeline is saved.
+        origin: how its state was made, if known.
         created_at: when it was saved; aware, in UTC.
     """
 
@@ -85,6 +138,7 @@ class OpVersion:
     pipeline: str | None = None
     job_id: str | None = None
     released: bool = True
+    origin: Origin | None = None
     created_at: datetime
 
     def as_saved(self) -> SavedOp:
@@ -98,6 +152,7 @@ class OpVersion:
             digest=self.digest,
             serializer=self.serializer,
             size=self.size,
+            origin=self.origin,
         )
 
 
@@ -108,7 +163,7 @@ class Link:
 
     Versions are named by their identity, ``<major>.<minor>.<patch>``. In a
     question, the major digest of an op's code alone stands for every version
-    that was saved by that code.
+    that was saved by that code, and `ANY` for every version.
 
     Attributes:
         upstream: the name of the op whose output goes in.
@@ -123,11 +178,15 @@ class Link:
     downstream_version: str
 
 
+#: In a question: whichever version.
+ANY: Final = "*"
+
+
 def names_code(version: str) -> bool:
     """
     Whether a version in a question stands for all that were saved by one code.
     """
-    return bool(version) and "." not in version
+    return bool(version) and version != ANY and "." not in version
 
 
 def short_version(version: Version | str) -> str:
@@ -217,12 +276,15 @@ class ActiveSet:
         pipeline: the pipeline's name.
         generation: 1 for the pipeline's first set, and one more for each later one.
         ops: op name to version. An op that is not named has the state of the code.
+        loads: how often it was loaded. A process replaces the state that its ops
+            have built up when this number changes.
         created_at: when it was activated; aware, in UTC.
     """
 
     pipeline: str
     generation: int
     ops: Mapping[str, OpVersion] = attrs.field(converter=_frozen_mapping)
+    loads: int = 1
     created_at: datetime
 
     @property

@@ -36,10 +36,19 @@ _IN_THE_ADDRESS: Final = (
     "savings",
 )
 _IN_THE_BODY: Final = ("active_sets", "newest", "valid")
-_CHANGES: Final = ("activate", "publish", "register", "register_name", "release", "validate")
+_CHANGES: Final = (
+    "activate",
+    "end_lease",
+    "publish",
+    "register",
+    "register_name",
+    "release",
+    "take_lease",
+    "validate",
+)
 
 #: Changes of which two are no more than one.
-_REPEATABLE: Final = frozenset({"register", "register_name", "validate"})
+_REPEATABLE: Final = frozenset({"end_lease", "register", "register_name", "take_lease", "validate"})
 
 
 @attrs.frozen(kw_only=True)

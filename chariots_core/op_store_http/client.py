@@ -171,6 +171,14 @@ class OpStoreClient(BaseOpStoreClient):
     def register_name(self, pipeline: str) -> None:
         self._ask(Contract.register_name, pipeline=pipeline)
 
+    # -- who trains
+
+    def take_lease(self, ops: Iterable[str], *, holder: str, seconds: float) -> Mapping[str, str]:
+        return self._ask(Contract.take_lease, ops=list(ops), holder=holder, seconds=seconds)
+
+    def end_lease(self, holder: str) -> None:
+        self._ask(Contract.end_lease, holder=holder)
+
     # -- the store itself
 
     def ping(self) -> None:

@@ -32,6 +32,7 @@ _Digest = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 _Code = Annotated[str, msgspec.Meta(max_length=128, pattern=r"^[^\x00]*\Z")]
 _JobId = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00]*\Z")]
 _Identity = Annotated[str, msgspec.Meta(max_length=400, pattern=r"^[^\x00]*\Z")]
+_LongText = Annotated[str, msgspec.Meta(max_length=32768, pattern=r"^[^\x00]*\Z")]
 
 #: What the stores have room for, by the name of an attribute or argument.
 _TEXTS: Final[Mapping[str, Any]] = types.MappingProxyType(
@@ -39,6 +40,10 @@ _TEXTS: Final[Mapping[str, Any]] = types.MappingProxyType(
         "digest": _Digest,
         "code": _Code,
         "job_id": _JobId,
+        "continued_from": _Identity,
+        "declared": _LongText,
+        "fitted": _LongText,
+        "op_class": _Identity,
         "upstream_version": _Identity,
         "downstream_version": _Identity,
     }
@@ -46,6 +51,10 @@ _TEXTS: Final[Mapping[str, Any]] = types.MappingProxyType(
 
 #: Every number of the contract counts something.
 _Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+#: Every other number is of seconds: up to a day.
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=24 * 3600)]
 
 
 @attrs.frozen(kw_only=True)
@@ -102,7 +111,13 @@ def form_of(hint: Any, *, name: str = "", strict: bool = False) -> Form:
 def _plain(hint: Any, name: str, strict: bool) -> Form:
     if hint is datetime:
         return Form(wire=datetime, to_wire=datetime.isoformat, from_wire=_same)
-    wires = {str: _TEXTS.get(name, Name), int: _Count, bool: bool, type(None): None}
+    wires = {
+        str: _TEXTS.get(name, Name),
+        int: _Count,
+        float: _Seconds,
+        bool: bool,
+        type(None): None,
+    }
     if hint not in wires:
         raise TypeError(f"{hint!r} has no form on the wire of the op store: give it one here")
     return Form(wire=wires[hint] if strict else hint, to_wire=_same, from_wire=_same)

@@ -16,7 +16,6 @@ from chariots_core.errors import PipelineError
 from chariots_core.pipelines.callbacks import OpCallBack, checked_callbacks
 from chariots_core.versioning import Version, VersionType, version_of
 
-
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 

@@ -208,6 +208,8 @@ _TABLE: Final[tuple[tuple[type[errors.ChariotsError], str, str, int], ...]] = (
     (errors.OpVersionNotFound, "op-not-found", "no such version of an op", 404),
     (errors.BackendNotConfigured, "backend-not-configured", "the app has no workers", 400),
     (errors.NotJSONError, "malformed-json", "not JSON", 400),
+    (errors.NeverTrained, "never-trained", "an op was never trained with this code", 409),
+    (errors.ModelOutdated, "model-outdated", "a model made from another declaration", 409),
     (
         errors.VersionError,
         "version-conflict",
@@ -229,6 +231,8 @@ _TABLE: Final[tuple[tuple[type[errors.ChariotsError], str, str, int], ...]] = (
     ),
     (errors.ExecutionError, "execution-failed", "the run failed", 500),
     (errors.PipelineError, "pipeline-error", "the pipeline cannot be run like that", 422),
+    (errors.TrainingInProgress, "training-in-progress", "the op is being trained", 409),
+    (errors.OpNameConflict, "op-name-conflict", "one op name, two classes", 500),
     (errors.OpStoreError, "op-store-error", "the op store cannot give what is needed", 500),
     (errors.BackendError, "backend-error", "the worker backend cannot be used", 500),
     (errors.BackendUnavailable, "backend-unavailable", "out of reach for the moment", 503),
@@ -237,6 +241,7 @@ _TABLE: Final[tuple[tuple[type[errors.ChariotsError], str, str, int], ...]] = (
 
 _ATTRIBUTES: Final = (
     "blockers",
+    "commands",
     "job_id",
     "node",
     "exception_type",

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -47,11 +47,15 @@ class Schema:
         component: whose tables they are; several may share a database.
         version: raised with every change of them.
         tables: their definitions.
+        upgrades: version to the statements that make the next version of it, beside
+            the new tables, which are created. Statements only add, and run on
+            SQLite and PostgreSQL.
     """
 
     component: str
     version: int
     tables: MetaData
+    upgrades: Mapping[int, Sequence[str]] = attrs.field(factory=dict)
 
 
 @attrs.frozen
@@ -290,28 +294,45 @@ class Database:
 
 def _create_tables(engine: Engine, writing: Engine, schema: Schema, what: str) -> None:
     with engine.begin() as connection:
-        if _is_current(connection, schema, what):
+        if _found_version(connection, schema, what) == schema.version:
             return
     with writing.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
-        if _is_current(connection, schema, what):
+        found = _found_version(connection, schema, what)
+        if found == schema.version:
             return
         _versions.create(connection, checkfirst=True)
+        for step in range(found or schema.version, schema.version):
+            for statement in schema.upgrades[step]:
+                connection.exec_driver_sql(statement)
         schema.tables.create_all(connection)
-        connection.execute(
-            _versions.insert().values(component=schema.component, version=schema.version)
-        )
+        row = {"component": schema.component, "version": schema.version}
+        if found is None:
+            connection.execute(_versions.insert().values(row))
+        else:
+            mine = _versions.c.component == schema.component
+            connection.execute(_versions.update().where(mine).values(row))
 
 
-def _is_current(connection: Connection, schema: Schema, what: str) -> bool:
+def _found_version(connection: Connection, schema: Schema, what: str) -> int | None:
+    """
+    Return the version of the tables that are there; ``None``: there are none.
+
+    Raises:
+        StoreUnavailable: this release can neither use nor upgrade them.
+    """
     if not sa.inspect(connection).has_table(_versions.name):
-        return False
-    found = connection.execute(
+        return None
+    found: int | None = connection.execute(
         sa.select(_versions.c.version).where(_versions.c.component == schema.component)
     ).scalar()
     if found is None or found == schema.version:
-        return found is not None
+        return found
+    if found < schema.version and all(
+        step in schema.upgrades for step in range(found, schema.version)
+    ):
+        return found
     remedy = (
         "upgrade chariots-core on this machine"
         if found > schema.version

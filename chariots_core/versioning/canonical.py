@@ -3,7 +3,8 @@ One byte sequence for each value, the same in every process and on every machine
 
 Every entry carries a tag of its type, and its length where it has one, so that
 two different values never give the same bytes: ``1`` and ``"1"``, ``["ab"]`` and
-``["a", "b"]`` differ. What has no such form (an object whose text shows its
+``["a", "b"]`` differ. An estimator counts by its class and its parameters, never by
+what it learnt. A value without such a form (an object whose text shows its
 address, a lambda, an open file) is refused.
 """
 
@@ -27,18 +28,16 @@ from uuid import UUID
 
 import attrs
 
+from chariots_core.versioning.parameters import module_of, parameters_of
+
 Special = Callable[[object, str], bytes | None]
 """Asked first for each value that is not plain: its bytes, or ``None`` for 'not mine'."""
 
 MAX_DEPTH: Final = 100
 
-#: What a module is called where it is the program, and where multiprocessing has
-#: loaded that program once more.
-_PROGRAMS: Final = frozenset({"__main__", "__mp_main__"})
-
 _REMEDY: Final = (
-    "version plain data (numbers, text, lists, dicts), a class, a function or a dataclass, "
-    "and build the object from it in the op"
+    "version plain data (numbers, text, lists, dicts), a class, a function, a dataclass or an "
+    "estimator that is not fitted, and build the object from it in the op"
 )
 
 
@@ -62,26 +61,7 @@ def qualified_name(named: type | Callable[..., Any]) -> str:
     """
     ``module:qualified name`` of a class or function, as a process knows it that imports it.
     """
-    module = named.__module__
-    if module in _PROGRAMS:
-        module = _imported_name(module)
-    return f"{module}:{named.__qualname__}"
-
-
-def _imported_name(program: str) -> str:
-    """
-    The name under which others import the module that this process was started with.
-
-    A notebook or a session is no file, and nobody can import it: it keeps *program*.
-    """
-    module = sys.modules.get(program)
-    # python -m package.app
-    name = getattr(getattr(module, "__spec__", None), "name", None)
-    if isinstance(name, str) and name not in _PROGRAMS:
-        return name
-    # python app.py; what comes from a pipe is called <stdin>
-    file = getattr(module, "__file__", None)
-    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else program
+    return f"{module_of(named)}:{named.__qualname__}"
 
 
 class _Encoder:
@@ -177,9 +157,19 @@ class _Encoder:
             return _tagged(b"o", _tagged(b"", name) + text(value).encode())
         fields = _fields_of(value)
         if fields is None:
-            raise _refused(value, path, f"a {type(value).__qualname__!r} object")
+            return self._encode_parameters(value, path, depth)
         name = _tagged(b"", qualified_name(type(value)).encode())
         return _tagged(b"D", name + self._encode_mapping(b"d", fields, path, depth))
+
+    def _encode_parameters(self, value: object, path: str, depth: int) -> bytes:
+        try:
+            found = parameters_of(value)
+        except TypeError as error:
+            raise _refused(value, path, str(error)) from error
+        if found is None:
+            raise _refused(value, path, f"a {type(value).__qualname__!r} object")
+        name = _tagged(b"", found.name.encode())
+        return _tagged(b"E", name + self._encode_mapping(b"d", found.values, path, depth))
 
 
 def _tagged(tag: bytes, body: bytes) -> bytes:

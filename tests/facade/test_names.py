@@ -57,6 +57,7 @@ NAMES = [
     ("chariots.ml.serializers", "DillSerializer", "chariots_ml.serializers"),
     ("chariots.ml.serializers", "JSONSerializer", "chariots_ml.serializers"),
     ("chariots.ml.serializers", "CSVSerializer", "chariots_ml.serializers"),
+    ("chariots.ml.serializers", "SkopsSerializer", "chariots_ml.serializers"),
     ("chariots.testing", "TestOpStoreClient", "chariots_core.testing"),
     ("chariots.testing", "TestPipelinesClient", "chariots_core.testing"),
     ("chariots.testing", "WorkerContext", "chariots_core.testing"),

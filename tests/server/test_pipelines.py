@@ -48,13 +48,15 @@ def test_a_pipeline_tells_what_it_is_made_of(http: FlaskClient) -> None:
 
 def test_an_unchanged_pipeline_is_not_sent_again(http: FlaskClient) -> None:
     """
-    With the tag of the last answer there is 304 and no body, until something is loaded.
+    With the tag of the last answer there is 304 and no body, until something is trained.
     """
-    tag = http.get("/api/v1/pipelines/is_odd").headers["ETag"]
+    tag = http.get("/api/v1/pipelines/train").headers["ETag"]
 
-    unchanged = http.get("/api/v1/pipelines/is_odd", headers={"If-None-Match": tag})
-    http.post("/api/v1/pipelines/is_odd/load")
-    changed = http.get("/api/v1/pipelines/is_odd", headers={"If-None-Match": tag})
+    http.post("/api/v1/pipelines/train/load")
+    unchanged = http.get("/api/v1/pipelines/train", headers={"If-None-Match": tag})
+    http.post("/api/v1/pipelines/train/runs", json={"input": 1, "use_worker": False})
+    http.post("/api/v1/pipelines/train/save")
+    changed = http.get("/api/v1/pipelines/train", headers={"If-None-Match": tag})
 
     assert (304, b"") == (unchanged.status_code, unchanged.data)
     assert 200 == changed.status_code

@@ -19,6 +19,7 @@ from chariots_core.errors import (
     OpStoreError,
     PayloadTooLarge,
     PipelineError,
+    TrainingInProgress,
     VersionError,
 )
 from chariots_core.jobs.record import JobError
@@ -36,6 +37,7 @@ _OWN: Final = (
     (PayloadTooLarge, Reason.RESULT_TOO_LARGE, False),
     (VersionError, Reason.VERSION_CONFLICT, False),
     (BackendUnavailable, Reason.STORE_UNAVAILABLE, True),
+    (TrainingInProgress, Reason.TRAINING_IN_PROGRESS, True),
     (OpStoreError, Reason.MODEL_UNAVAILABLE, False),
 )
 
@@ -101,6 +103,8 @@ def _judge_staging(kind: type[BaseException]) -> tuple[str, bool]:
     """
     The same for an error of this package that was raised as the models were saved.
     """
+    if issubclass(kind, TrainingInProgress):
+        return Reason.TRAINING_IN_PROGRESS, True
     if issubclass(kind, BackendUnavailable):
         return Reason.STORE_UNAVAILABLE, True
     return Reason.PUBLICATION_FAILED, False

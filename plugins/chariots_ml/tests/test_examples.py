@@ -9,7 +9,7 @@ import importlib
 
 import pytest
 
-MODULES = ["ops", "sklearn", "serializers.skops", "serializers.text"]
+MODULES = ["declarations", "ops", "sklearn", "serializers.skops", "serializers.text"]
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -5,16 +5,17 @@ Ops that learn: modes, versions, state.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import pytest
 
-from chariots_core.errors import ArtifactCorrupt
+from chariots_core.errors import ArtifactCorrupt, NotJSONError
 from chariots_core.pipelines import LoadableOp, Node, OpCallBack, Pipeline
 from chariots_core.versioning import Version, VersionedField, VersionType, version_of
 from chariots_ml import BaseMLOp, MLMode, OpNotFitted
-from chariots_ml.serializers import BaseSerializer, JSONSerializer
+from chariots_ml.ops import SerializerSource
+from chariots_ml.serializers import JSONSerializer
 
 IN, OUT = "__pipeline_input__", "__pipeline_output__"
 
@@ -24,7 +25,7 @@ class Mean(BaseMLOp):
     Learns the mean of numbers, and predicts it for each number.
     """
 
-    serializer_cls: ClassVar[Callable[[], BaseSerializer]] = JSONSerializer
+    serializer_cls: ClassVar[SerializerSource] = JSONSerializer
     kind = VersionedField("arithmetic", VersionType.MINOR)
 
     def _init_model(self) -> dict[str, float]:
@@ -232,14 +233,19 @@ def test_prediction_after_a_fit_has_no_hint() -> None:
 
 def test_models_that_need_no_fit_predict_at_once() -> None:
     """
-    An op whose model comes ready made predicts without a training.
+    An op whose model comes ready made predicts without a training, and reports that it needs none.
     """
 
     class Ready(Mean):
+        pretrained = True
+
         def _init_model(self) -> dict[str, float]:
             return {"mean": 7.0}
 
-    assert [7.0] == Ready(MLMode.PREDICT).execute([1])
+    assert ([7.0], False) == (
+        Ready(MLMode.PREDICT).execute([1]),
+        Ready(MLMode.PREDICT).needs_training,
+    )
 
 
 def test_models_are_made_late() -> None:
@@ -256,6 +262,103 @@ def test_models_are_made_late() -> None:
             return {"mean": self.start}
 
     assert [7.0] == Late(7.0).execute([1])
+
+
+class Total(Mean):
+    """
+    Adds up numbers; what the model holds before a training shows in the result.
+    """
+
+    def fit(self, numbers: Sequence[float]) -> None:
+        self._model["mean"] = self._model.get("mean", 0) + sum(numbers)
+
+
+class GrowingTotal(Total):
+    continue_training = True
+
+
+@pytest.mark.parametrize("mode", [MLMode.FIT, MLMode.FIT_PREDICT])
+def test_each_training_starts_from_a_new_model(mode: MLMode) -> None:
+    """
+    The second training of one op object knows nothing of the first, nor of what was loaded.
+    """
+    total = Total(mode)
+    total.load(b'{"mean":100}')
+    total.execute([1, 2])
+    total.execute([5])
+
+    assert b'{"mean":5}' == total.serialize()
+
+
+def test_a_training_can_continue() -> None:
+    """
+    An op that continues its training keeps the model of the training before.
+    """
+    total = GrowingTotal(MLMode.FIT)
+    total.load(b'{"mean":100}')
+    total.execute([1, 2])
+    total.execute([5])
+
+    assert b'{"mean":108}' == total.serialize()
+
+
+def test_who_needs_a_training() -> None:
+    """
+    An op that predicts needs a training before, one that fits does not.
+    """
+    assert [False, True, False] == [Mean(mode).needs_training for mode in MLMode]
+
+
+def test_plain_models_declare_their_class() -> None:
+    """
+    A model without parameters is declared by its class.
+    """
+    mean = Mean(MLMode.FIT)
+    mean.execute([1])
+
+    expected = {"class": "builtins.dict", "parameters": {}}
+    assert (expected, expected) == (mean.declaration(), mean.fitted())
+
+
+def test_an_error_of_the_code_that_builds_the_model_names_the_op() -> None:
+    """
+    A model that cannot be built raises the builder's own error, with a note of the op.
+    """
+
+    class Broken(Mean):
+        def _init_model(self) -> dict[str, float]:
+            raise LookupError("no such model")
+
+    for call in (Broken(MLMode.FIT).declaration, Broken(MLMode.FIT).check_saveable):
+        with pytest.raises(LookupError, match="no such model") as caught:
+            call()
+        assert "op 'broken': its _init_model() failed" == caught.value.__notes__[0]
+
+
+def test_models_that_cannot_be_saved_are_found_before_a_training() -> None:
+    """
+    The check before a training raises what the serializer raises for a new model.
+    """
+
+    class Unsaveable(Mean):
+        def _init_model(self) -> Any:
+            return {"set": {1}}
+
+    Mean(MLMode.FIT).check_saveable()
+    with pytest.raises(NotJSONError) as caught:
+        Unsaveable(MLMode.FIT).check_saveable()
+    assert ["op 'unsaveable' cannot be saved"] == caught.value.__notes__
+
+
+def test_a_serializer_can_be_an_object() -> None:
+    """
+    A serializer with arguments is given as it is.
+    """
+
+    class Given(Mean):
+        serializer_cls = JSONSerializer()
+
+    assert (b"{}", "json") == (Given(MLMode.FIT).serialize(), Given(MLMode.FIT).serializer)
 
 
 def test_serializers_can_be_made_by_functions() -> None:

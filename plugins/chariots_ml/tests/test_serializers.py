@@ -4,20 +4,26 @@ Bytes from models and back; what is trusted is the process's own word.
 
 from __future__ import annotations
 
+import functools
+import io
 import logging
 import os
+import re
 import sys
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import dill
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.cluster import Birch
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.tree import DecisionTreeRegressor
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from chariots_core.errors import ArtifactCorrupt, NotJSONError, UntrustedArtifact
 from chariots_ml.serializers import (
@@ -28,8 +34,6 @@ from chariots_ml.serializers import (
     SkopsSerializer,
 )
 from chariots_ml.serializers.base import import_library
-
-TREE = "sklearn.tree._tree.Tree"
 
 
 class Evil:
@@ -128,57 +132,217 @@ def test_skops() -> None:
     assert model.predict(rows).tolist() == again.predict(rows).tolist()
 
 
-@pytest.fixture(name="tree")
-def _tree() -> bytes:
-    return SkopsSerializer([TREE]).serialize_object(DecisionTreeRegressor().fit([[1], [2]], [1, 2]))
+class Clip(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """
+    A transformer of an app.
+    """
+
+    def __init__(self, upper: Any = 5.0) -> None:
+        self.upper = upper
+
+    def fit(self, X: Any, y: Any = None) -> Clip:  # noqa: N803
+        self.n_features_in_ = 1
+        return self
+
+    def transform(self, X: Any) -> Any:  # noqa: N803
+        return np.minimum(X, self.upper)
 
 
-def test_skops_refuses_types_that_are_not_trusted(tree: bytes) -> None:
+def square(values: Any) -> Any:
     """
-    The error names the types, the setting and the argument.
+    A function of an app.
     """
+    return np.asarray(values) ** 2
+
+
+CLIP, SQUARE = f"{__name__}.Clip", f"{__name__}.square"
+
+
+def own_types() -> Any:
+    """
+    A model with a class and a function that need trust.
+    """
+    return make_pipeline(Clip(), FunctionTransformer(square))
+
+
+@pytest.mark.parametrize("configured", [[], [CLIP]])
+def test_skops_refuses_at_save_what_could_not_be_loaded(
+    configured: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The error names all types at once, and its two lines of configuration work as written.
+    """
+    serializer = SkopsSerializer(configured)
     with pytest.raises(UntrustedArtifact) as caught:
-        SkopsSerializer().deserialize_object(tree)
+        serializer.serialize_object(own_types())
+    message = caught.value.message
+    setting = re.search(r"set (CHARIOTS_SKOPS_TRUSTED)=(\S+) ", message)
+    line = re.search(r"write serializer_cls = (.*) in the op", message)
+    assert setting is not None
+    assert line is not None
 
-    for word in (TREE, "CHARIOTS_SKOPS_TRUSTED", "SkopsSerializer(trusted=[...])"):
+    given = eval(line[1])
+    by_argument = given.serialize_object(own_types())
+    monkeypatch.setenv(*setting.groups())
+    by_setting = serializer.serialize_object(own_types())
+
+    assert {CLIP, SQUARE} == given.trusted == serializer.trusted
+    for data in (by_argument, by_setting):
+        assert [4] == serializer.deserialize_object(data).transform([2]).tolist()
+
+
+def test_the_setting_is_kept_in_the_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The line for the environment names what is trusted there already.
+    """
+    monkeypatch.setenv("CHARIOTS_SKOPS_TRUSTED", "other.Type")
+
+    with pytest.raises(UntrustedArtifact, match=f"_TRUSTED=other.Type,{re.escape(CLIP)} for"):
+        SkopsSerializer().serialize_object(Clip())
+
+
+def test_skops_refuses_at_load_what_is_not_trusted_here() -> None:
+    """
+    A process without the configuration refuses what another one saved.
+    """
+    data = SkopsSerializer([CLIP]).serialize_object(Clip())
+
+    with pytest.raises(UntrustedArtifact) as caught:
+        SkopsSerializer().deserialize_object(data)
+
+    for word in (f"not trusted here: {CLIP};", "CHARIOTS_SKOPS_TRUSTED", "SkopsSerializer("):
         assert word in caught.value.message
 
 
-def test_skops_trusts_what_it_is_told(tree: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skops_trusts_what_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Types are trusted by the argument, or by the setting, read when it is needed.
     """
+    data = SkopsSerializer([CLIP]).serialize_object(Clip())
     by_setting = SkopsSerializer()
-    monkeypatch.setenv("CHARIOTS_SKOPS_TRUSTED", f" {TREE} ,")
+    monkeypatch.setenv("CHARIOTS_SKOPS_TRUSTED", f" {CLIP} ,")
 
-    assert {TREE} == by_setting.trusted
-    assert [1.0] == by_setting.deserialize_object(tree).predict([[1]]).tolist()
+    assert {CLIP} == by_setting.trusted
+    assert 5.0 == by_setting.deserialize_object(data).upper
     monkeypatch.delenv("CHARIOTS_SKOPS_TRUSTED")
     assert frozenset() == by_setting.trusted
-    assert [2.0] == SkopsSerializer([TREE]).deserialize_object(tree).predict([[2]]).tolist()
 
 
-def test_skops_warns_of_what_could_not_be_loaded(caplog: pytest.LogCaptureFixture) -> None:
+def test_skops_refuses_a_lambda_at_save() -> None:
     """
-    Saving a type that is not trusted here is logged, with the setting; a trusted one is not.
+    The message names the lambda and its place, and gives a remedy.
     """
-    model = DecisionTreeRegressor().fit([[1], [2]], [1, 2])
+    with pytest.raises(UntrustedArtifact) as caught:
+        SkopsSerializer([CLIP]).serialize_object(make_pipeline(FunctionTransformer(lambda x: x)))
 
+    message = caught.value.message
+    assert f"the model holds a lambda ({__file__}, line " in message
+    assert f"such as {__name__}.transform, and write serializer_cls = SkopsSerializer(" in message
+    assert f'trusted=["{CLIP}", "{__name__}.transform"]) in the op' in message
+
+
+def test_skops_refuses_local_names_at_save() -> None:
+    """
+    A function or class inside a function is refused, also where the module has its name too.
+    """
+
+    def square(values: Any) -> Any:
+        return values
+
+    class Local(Clip):
+        pass
+
+    for model, word in (
+        (FunctionTransformer(square), "the function 'test_skops_refuses_local_names"),
+        (Local(), "the class 'test_skops_refuses_local_names"),
+        (FunctionTransformer(functools.partial(square)), "the function"),
+        (FunctionTransformer(kw_args={"kind": Local}), "the class"),
+        (FunctionTransformer(kw_args={"a": np.array([[square, 1]], dtype=object)}), "function"),
+    ):
+        with pytest.raises(UntrustedArtifact, match="move it to the top level") as caught:
+            SkopsSerializer([SQUARE, f"{__name__}.Local"]).serialize_object(model)
+        assert word in caught.value.message
+
+
+def test_names_that_are_gone_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A function that an app no longer has is named at load, without a word of other formats.
+    """
+    serializer = SkopsSerializer([SQUARE])
+    data = serializer.serialize_object(FunctionTransformer(square))
+    monkeypatch.delattr(sys.modules[__name__], "square")
+
+    with pytest.raises(ArtifactCorrupt, match=r"cannot import .*'square'") as caught:
+        serializer.deserialize_object(data)
+
+    assert "another serializer" not in caught.value.message
+
+
+def test_names_of_a_program_are_logged(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    What only this program has is saved with a warning: other processes cannot import it.
+    """
+
+    def double(values: Any) -> Any:
+        return values * 2
+
+    double.__module__ = "__main__"
+    monkeypatch.setattr(sys.modules["__main__"], "double", double, raising=False)
     with caplog.at_level(logging.WARNING, "chariots_ml"):
-        SkopsSerializer([TREE]).serialize_object(model)
-        assert [] == caplog.messages
-        SkopsSerializer().serialize_object(model)
+        SkopsSerializer(["__main__.double"]).serialize_object(FunctionTransformer(double))
 
-    assert TREE in caplog.messages[0]
-    assert "CHARIOTS_SKOPS_TRUSTED" in caplog.messages[0]
+    assert "__main__.double" in caplog.text
 
 
-@pytest.mark.parametrize("data", [b"", b"garbage", b'{"mean":1}', b"PK\x05\x06" + bytes(18)])
+def test_models_that_skops_cannot_save() -> None:
+    """
+    A type that skops has no form for is an error at save, with the reason.
+    """
+    with pytest.raises(TypeError, match="a 'Birch' model cannot be saved by skops"):
+        SkopsSerializer().serialize_object(Birch())
+
+
+def test_models_that_skops_cannot_load_again() -> None:
+    """
+    A model that skops writes and cannot read is found when it is saved.
+    """
+    model = FunctionTransformer(kw_args={"a": defaultdict(int, {1: 2})})
+
+    with pytest.raises(TypeError, match="was saved by skops, but cannot be loaded again"):
+        SkopsSerializer([f"{int.__module__}.int"]).serialize_object(model)
+
+
+def zipped(schema: bytes) -> bytes:
+    """
+    A file like one of skops, with another schema.
+    """
+    target = io.BytesIO()
+    with ZipFile(target, "w") as file:
+        file.writestr("schema.json", schema)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"garbage",
+        b'{"mean":1}',
+        b"PK\x05\x06" + bytes(18),
+        zipped(b"[1]"),
+        zipped(b"{}"),
+        zipped(b"{"),
+    ],
+)
 def test_skops_refuses_other_bytes(data: bytes) -> None:
     """
     Bytes of another format are corrupt, whatever they are.
     """
-    with pytest.raises(ArtifactCorrupt, match="is no skops file"):
+    with pytest.raises(
+        ArtifactCorrupt, match=r"is not a skops file|cannot be read by this release of skops"
+    ):
         SkopsSerializer().deserialize_object(data)
 
 

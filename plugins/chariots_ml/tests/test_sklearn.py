@@ -14,10 +14,12 @@ from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
+from sklearn.naive_bayes import GaussianNB
+from sklearn.pipeline import Pipeline as SKPipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from chariots_core import strict_json
-from chariots_core.errors import ConfigurationError, UntrustedArtifact
+from chariots_core.errors import ArtifactCorrupt, ConfigurationError, UntrustedArtifact
 from chariots_core.pipelines import Node, Pipeline
 from chariots_core.versioning import VersionedField, VersionedFieldDict, VersionType, version_of
 from chariots_ml import MLMode, OpNotFitted
@@ -216,6 +218,149 @@ def test_plain_class_and_default_parameters() -> None:
     assert [[-1.0], [1.0]] == Scale(MLMode.FIT_PREDICT).execute([[1], [3]]).tolist()
 
 
+SCALER, SHARED = StandardScaler(), LogisticRegression(max_iter=5000)
+
+
+class Chain(SKSupervisedOp):
+    """
+    A whole scikit-learn pipeline in one op.
+    """
+
+    model_class = VersionedField(SKPipeline, MAJOR)
+    model_parameters = VersionedFieldDict(
+        MAJOR, {"steps": [("scale", SCALER), ("model", LogisticRegression(C=2.0))]}
+    )
+
+
+class OtherChain(Chain):
+    pass
+
+
+class FromModule(SKSupervisedOp):
+    """
+    Returns one object of its module from each call.
+    """
+
+    def _init_model(self) -> Any:
+        return SHARED
+
+
+class OtherFromModule(FromModule):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [(Chain, OtherChain), (FromModule, OtherFromModule)],
+)
+def test_models_share_nothing(
+    iris: tuple[Any, Any], one: type[SKSupervisedOp], other: type[SKSupervisedOp]
+) -> None:
+    """
+    Fitting one op changes neither the predictions of another nor the objects of the code.
+    """
+    first, second = one(MLMode.FIT_PREDICT), other(MLMode.FIT_PREDICT)
+    first.execute(*iris)
+    before = first.predict(iris[0])
+
+    second.execute(100 - iris[0], 2 - iris[1])
+
+    assert before.tolist() == first.predict(iris[0]).tolist()
+    assert (False, False) == (hasattr(SCALER, "mean_"), hasattr(SHARED, "coef_"))
+
+
+def test_two_trainings_share_nothing(iris: tuple[Any, Any]) -> None:
+    """
+    The model of the training before stays as it was.
+    """
+    op = Chain(MLMode.FIT)
+    op.execute(*iris)
+    before = op._model
+    expected = before.predict(iris[0]).tolist()
+
+    op.execute(100 - iris[0], 2 - iris[1])
+
+    assert expected == before.predict(iris[0]).tolist()
+    assert before.named_steps["scale"] is not op._model.named_steps["scale"]
+
+
+def test_declarations() -> None:
+    """
+    An op declares the public names of its classes and each parameter that is not a default.
+    """
+    assert {
+        "class": "sklearn.pipeline.Pipeline",
+        "parameters": {
+            "model": "sklearn.linear_model.LogisticRegression",
+            "model__C": 2.0,
+            "scale": "sklearn.preprocessing.StandardScaler",
+            "steps": [
+                ["scale", "sklearn.preprocessing.StandardScaler"],
+                ["model", "sklearn.linear_model.LogisticRegression"],
+            ],
+        },
+    } == Chain(MLMode.PREDICT).declaration()
+
+
+def test_what_is_fitted_is_described_like_the_declaration(iris: tuple[Any, Any]) -> None:
+    """
+    A trained and loaded model has the description that the code declares; another one has not.
+    """
+    trained, loaded = Chain(MLMode.FIT), Chain(MLMode.PREDICT)
+    trained.execute(*iris)
+    loaded.load(trained.serialize())
+
+    class Wider(Chain):
+        model_parameters = VersionedFieldDict(
+            MAJOR, {"steps": [("scale", SCALER), ("model", LogisticRegression(C=3.0))]}
+        )
+
+    assert trained.declaration() == trained.fitted() == loaded.fitted()
+    assert 3.0 == Wider(MLMode.PREDICT).declaration()["parameters"]["model__C"]
+
+
+def test_a_training_can_continue_with_partial_fit(iris: tuple[Any, Any]) -> None:
+    """
+    An op that calls partial_fit and continues sees each batch once, over save and load.
+    """
+
+    class Batches(SKSupervisedOp):
+        model_class = VersionedField(GaussianNB, MAJOR)
+        continue_training = True
+
+        def fit(self, X: Any, y: Any) -> None:  # noqa: N803
+            self._model.partial_fit(X, y, classes=[0, 1, 2])
+
+    first, second = Batches(MLMode.FIT), Batches(MLMode.FIT)
+    first.execute(iris[0][::2], iris[1][::2])
+    second.restore(first.serialize(), first.op_version)
+    second.execute(iris[0][1::2], iris[1][1::2])
+
+    assert [50.0, 50.0, 50.0] == second._model.class_count_.tolist()
+    assert [25.0, 25.0, 25.0] == first._model.class_count_.tolist()
+
+
+def test_a_training_can_continue_with_warm_start(iris: tuple[Any, Any]) -> None:
+    """
+    An estimator with warm_start adds to what it has learnt.
+    """
+
+    class Growing(SKSupervisedOp):
+        model_class = VersionedField(RandomForestClassifier, MAJOR)
+        model_parameters = VersionedFieldDict(MINOR, {"n_estimators": 2, "warm_start": True})
+        continue_training = True
+
+        def fit(self, X: Any, y: Any) -> None:  # noqa: N803
+            self._model.set_params(n_estimators=2 + len(getattr(self._model, "estimators_", [])))
+            super().fit(X, y)
+
+    op = Growing(MLMode.FIT)
+    op.execute(*iris)
+    op.execute(*iris)
+
+    assert 4 == len(op._model.estimators_)
+
+
 def test_missing_model_class() -> None:
     """
     An op without a model class says what to set.
@@ -233,22 +378,38 @@ class Forest(SKSupervisedOp):
     model_parameters = VersionedFieldDict(MINOR, {"n_estimators": 3, "random_state": 0})
 
 
-def test_trees_need_trust(
-    iris: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_trees_need_no_trust(iris: tuple[Any, Any]) -> None:
     """
-    A forest is saved with a warning, and loaded only where the setting trusts its trees.
+    A forest is saved and loaded without any configuration.
     """
     trained, served = Forest(MLMode.FIT), Forest(MLMode.PREDICT)
     trained.execute(*iris)
-    data = trained.serialize()
+    served.load(trained.serialize())
 
-    assert "sklearn.tree._tree.Tree" in caplog.text
-    with pytest.raises(UntrustedArtifact, match="CHARIOTS_SKOPS_TRUSTED"):
-        served.load(data)
-    monkeypatch.setenv("CHARIOTS_SKOPS_TRUSTED", "other.Type, sklearn.tree._tree.Tree")
-    served.load(data)
     assert 0.9 < np.mean(served.execute(iris[0]) == iris[1])
+
+
+def test_a_lambda_is_refused_before_the_training() -> None:
+    """
+    The check before a training names the op and the lambda; so does a save.
+    """
+
+    class Lambda(SKUnsupervisedOp):
+        def _init_model(self) -> Any:
+            return FunctionTransformer(lambda x: x)
+
+    op = Lambda(MLMode.FIT)
+    for call in (op.check_saveable, op.serialize):
+        with pytest.raises(UntrustedArtifact, match=r"op 'lambda' cannot be saved: .* a lambda"):
+            call()
+
+
+def test_a_load_that_is_refused_names_the_op() -> None:
+    """
+    Bytes of another format are refused with the op's name.
+    """
+    with pytest.raises(ArtifactCorrupt, match="op 'forest' cannot be loaded: saved state is not"):
+        Forest(MLMode.PREDICT).load(b"{}")
 
 
 def test_versions_are_the_same_in_every_process() -> None:

@@ -34,8 +34,10 @@ class Numbers(BaseOp):
 
 class Learner(LoadableOp):
     """
-    An op whose state is a number; training adds to it what comes in.
+    An op whose state is a number; training adds to it what comes in, from run to run.
     """
+
+    continue_training = True
 
     def __init__(self, fits: bool = False) -> None:
         super().__init__()
@@ -202,7 +204,7 @@ class App:
         """
         A training: of a job, or of a web process.
         """
-        with self.loaded.training(name) as run:
+        with self.loaded.training(name, job_id=job_id) as run:
             output = self.pipelines[name].run(value, ops=run.ops)
             self.loaded.publish(run.stage(job_id=job_id, attempt=1 if job_id else 0))
         return output

@@ -8,14 +8,15 @@ import attrs
 
 from chariots_core.op_store.policy import (
     Part,
+    Question,
     first_links,
     link_between,
     question,
     questions,
     saved_links,
-    version_error,
+    unmet,
 )
-from chariots_core.op_store.values import Manifest, SavedOp, short_version
+from chariots_core.op_store.values import Manifest, SavedOp
 from tests.unit.op_store.kit import version
 
 PLAIN = Part(op="reader", version=version("r"), code="reader-code", stateful=False, from_store=True)
@@ -31,21 +32,21 @@ def test_between_ops_with_state_the_versions_must_be_exact() -> None:
     """
     Two ops with state are asked about at exactly their versions.
     """
-    assert link_between(PCA, FOREST) == question(PCA, FOREST)
+    assert Question(link=link_between(PCA, FOREST)) == question(PCA, FOREST)
 
 
 def test_between_ops_without_state_the_versions_must_be_exact() -> None:
     """
     Two ops without state are asked about at exactly their versions.
     """
-    assert link_between(PLAIN, AFTER) == question(PLAIN, AFTER)
+    assert Question(link=link_between(PLAIN, AFTER)) == question(PLAIN, AFTER)
 
 
 def test_training_does_not_part_an_op_from_a_stateless_one() -> None:
     """
     Beside an op without state, the code of the other stands for all its trainings.
     """
-    before, after = question(PLAIN, PCA), question(FOREST, AFTER)
+    before, after = question(PLAIN, PCA).link, question(FOREST, AFTER).link
 
     assert (version("r").identity, "pca-code") == (
         before.upstream_version,
@@ -55,6 +56,38 @@ def test_training_does_not_part_an_op_from_a_stateless_one() -> None:
         after.upstream_version,
         after.downstream_version,
     )
+
+
+def test_training_behind_another_version_parts_a_state_from_a_stateless_op() -> None:
+    """
+    A state that was trained behind another version of an op without state does not
+    belong to this version, unless exactly these two were validated.
+    """
+    asked = question(PLAIN, PCA)
+    assert asked.unless is not None
+    assert asked.first is not None
+    by_code, exact = asked.link, link_between(PLAIN, PCA)
+
+    assert [True, False, True] == [
+        asked.is_met({asked.first, by_code}),
+        asked.is_met({asked.first, by_code, asked.unless}),
+        asked.is_met({asked.first, by_code, asked.unless, exact}),
+    ]
+
+
+def test_new_code_of_a_state_fits_the_ops_without_state_beside_it() -> None:
+    """
+    A code of an op with state that was validated with no version of a stateless op is
+    valid with it; after that, another version of the stateless op is not.
+    """
+    for asked in (question(PLAIN, PCA), question(FOREST, AFTER)):
+        assert asked.first is not None
+
+        assert [True, False, True] == [
+            asked.is_met(set()),
+            asked.is_met({asked.first}),
+            asked.is_met({asked.first, asked.link}),
+        ]
 
 
 def test_every_edge_is_asked() -> None:
@@ -69,49 +102,33 @@ def test_every_edge_is_asked() -> None:
     )
 
 
-def test_nothing_blocks_where_all_is_valid() -> None:
+def test_states_of_an_earlier_release_have_no_links_across_stateless_ops() -> None:
     """
-    Valid answers to all questions are no error.
+    An edge that is not one of the graph is asked about where the store knows how the
+    state was made.
+    """
+    old = {**PARTS, "forest": attrs.evolve(FOREST, has_origin=False)}
+    across = ("pca", "forest")
+
+    assert [[], [across], [across]] == [
+        list(questions([across], old)),
+        list(questions([across], old, direct={across})),
+        list(questions([across], PARTS)),
+    ]
+
+
+def test_unknown_is_not_valid() -> None:
+    """
+    Every edge without a valid link is unmet, unless its ends meet for the first time.
     """
     asked = questions(EDGES, PARTS)
+    met = {each.first for each in asked.values() if each.first is not None}
 
-    assert version_error("predict", asked, set(asked.values()), PARTS) is None
-
-
-def test_each_blocker_is_named() -> None:
-    """
-    Unknown is not valid: every edge without an answer is a blocker, with both
-    ops, both short versions, and a remedy.
-    """
-    asked = questions(EDGES, PARTS)
-    error = version_error("predict", asked, {asked["reader", "pca"]}, PARTS)
-    assert error is not None
-
-    pca, forest, after = (short_version(PARTS[op].version) for op in ("pca", "forest", "after"))
-    expected = (
-        (
-            f"'pca' {pca} -> 'forest' {forest} is not validated: "
-            "train 'forest' again with this version of 'pca', then load 'predict'"
-        ),
-        f"'forest' {forest} -> 'after' {after} is not validated: save 'predict' if the two fit",
-    )
-
-    assert expected == error.blockers
-    assert all(blocker in error.message for blocker in error.blockers)
-
-
-def test_new_code_with_state_has_two_remedies() -> None:
-    """
-    An op that has its state from new code can be trained, or saved as it is.
-    """
-    parts = {"pca": PCA, "forest": attrs.evolve(FOREST, from_store=False)}
-    asked = questions([("pca", "forest")], parts)
-    error = version_error("predict", asked, set(), parts)
-
-    assert error is not None
-    assert error.blockers[0].endswith(
-        "train 'forest' again with this version of 'pca', or save 'predict' if the two fit"
-    )
+    assert [(), EDGES[1:], EDGES[1:2]] == [
+        unmet(asked, {*met, *(each.link for each in asked.values())}),
+        unmet(asked, {*met, asked[EDGES[0]].link}),
+        unmet(asked, set()),
+    ]
 
 
 def test_registration_trusts_its_author() -> None:

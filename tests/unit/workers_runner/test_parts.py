@@ -26,6 +26,7 @@ from chariots_core.errors import (
     PipelineError,
     PipelineNotFound,
     StoreUnavailable,
+    TrainingInProgress,
     UntrustedArtifact,
     VersionError,
 )
@@ -251,6 +252,7 @@ def raised(error: BaseException, node: str | None = None) -> BaseException:
         (OpStoreError("no"), Reason.MODEL_UNAVAILABLE, False),
         (ArtifactCorrupt("gone"), Reason.MODEL_UNAVAILABLE, False),
         (UntrustedArtifact("pickle"), Reason.MODEL_UNAVAILABLE, False),
+        (TrainingInProgress("elsewhere"), Reason.TRAINING_IN_PROGRESS, True),
         (PipelineNotFound("p"), Reason.FRAMEWORK_ERROR, False),
         (ConfigurationError("x"), Reason.FRAMEWORK_ERROR, False),
         (ChariotsError("x"), Reason.FRAMEWORK_ERROR, False),
@@ -309,6 +311,7 @@ def test_errors_of_the_run_are_the_users(
     [
         (OpStoreError("cannot be saved"), Reason.PUBLICATION_FAILED, False),
         (PayloadTooLarge("a model of 3 GB"), Reason.PUBLICATION_FAILED, False),
+        (TrainingInProgress("elsewhere"), Reason.TRAINING_IN_PROGRESS, True),
         (StoreUnavailable("down"), Reason.STORE_UNAVAILABLE, True),
     ],
 )

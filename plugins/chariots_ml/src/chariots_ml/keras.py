@@ -5,13 +5,19 @@ Ops around Keras models.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
-from chariots_ml.ops import BaseMLOp
-from chariots_ml.serializers.base import BaseSerializer
+from chariots_core.versioning.parameters import public_name
+from chariots_ml.declarations import described
+from chariots_ml.ops import BaseMLOp, SerializerSource
 from chariots_ml.serializers.keras import KerasSerializer
+
+#: Entries of a configuration that appear once a model has seen rows.
+_BUILT: Final = frozenset({"build_config", "build_input_shape"})
 
 
 class KerasOp(BaseMLOp):
@@ -37,7 +43,7 @@ class KerasOp(BaseMLOp):
         predict_params: keyword arguments of the model's ``predict``.
     """
 
-    serializer_cls: ClassVar[Callable[[], BaseSerializer]] = KerasSerializer
+    serializer_cls: ClassVar[SerializerSource] = KerasSerializer
     fit_params: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     predict_params: ClassVar[Mapping[str, Any]] = MappingProxyType({})
 
@@ -60,6 +66,14 @@ class KerasOp(BaseMLOp):
         """
         return inputs[:1]
 
+    def _described(self, model: Any) -> Mapping[str, Any]:
+        """
+        The model's class, and digests of its layers and of what it was compiled with.
+        """
+        return described(
+            model, {"layers": _digest(model.get_config()), "compiled": _compiled(model)}
+        )
+
     def copy(self) -> Self:
         """
         An op with a model of its own; Keras models are copied by their own format.
@@ -67,3 +81,60 @@ class KerasOp(BaseMLOp):
         twin = copy.copy(self)
         twin.load(self.serialize())
         return twin
+
+
+def _compiled(model: Any) -> str | None:
+    return _digest(model.get_compile_config()) if model.compiled else None
+
+
+def _digest(config: Any) -> str:
+    """
+    A digest of a configuration of Keras that does not depend on the names that Keras gives.
+
+    Keras counts its layers in each process: the second model has ``dense_1``
+    where the first has ``dense``.
+    """
+    names: dict[str, str] = {}
+    _collect_names(_renamed(config, {}), names)
+    text = json.dumps(_renamed(config, names), sort_keys=True, default=_text)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _collect_names(config: Any, names: dict[str, str]) -> None:
+    if isinstance(config, Mapping):
+        name = config.get("name")
+        if isinstance(name, str):
+            names.setdefault(name, f"#{len(names)}")
+        if str(config.get("class_name")).endswith("DTypePolicy"):
+            # its name is the type of numbers
+            return
+        for part in config.values():
+            _collect_names(part, names)
+    elif isinstance(config, list | tuple):
+        for part in config:
+            _collect_names(part, names)
+
+
+def _renamed(config: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(config, Mapping):
+        return {
+            str(key): _renamed(part, names) for key, part in config.items() if key not in _BUILT
+        }
+    if isinstance(config, list | tuple):
+        return [_renamed(part, names) for part in config if not _is_made_by_rows(part)]
+    return names.get(config, config) if isinstance(config, str) else config
+
+
+def _is_made_by_rows(layer: Any) -> bool:
+    """
+    Whether Keras has put the layer in front, for the first batch of rows.
+    """
+    if not isinstance(layer, Mapping) or layer.get("class_name") != "InputLayer":
+        return False
+    shape = layer["config"].get("batch_shape")
+    return bool(shape) and shape[0] is not None
+
+
+def _text(value: object) -> str:
+    # what Keras does not put into words itself, by its type: never by its address
+    return public_name(type(value))

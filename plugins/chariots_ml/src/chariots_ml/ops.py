@@ -6,12 +6,15 @@ from __future__ import annotations
 
 import sys
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import Enum
 from typing import Any, ClassVar
 
+from chariots_core.errors import ArtifactCorrupt, UntrustedArtifact
 from chariots_core.pipelines import LoadableOp, OpCallBack
 from chariots_core.versioning import Version, VersionType, version_of
+from chariots_ml.declarations import describe
 from chariots_ml.errors import OpNotFitted
 from chariots_ml.serializers import BaseSerializer, SkopsSerializer
 
@@ -31,20 +34,25 @@ class MLMode(Enum):
     """It learns from its inputs, and gives its predictions for them."""
 
 
+SerializerSource = BaseSerializer | Callable[[], BaseSerializer]
+"""A serializer, or a class or function without arguments that makes one."""
+
+
 class BaseMLOp(LoadableOp):
     """
     An op around a model that learns.
 
-    Every training makes a version of its own, also where the model came out the
-    same: the digest named by `training_update_version` gets the time and a
-    random number. One that failed makes one too, since it may have changed the
-    model. Predictions change no version.
+    A training starts from a new model, which `_init_model` builds, unless the class
+    sets `continue_training`. Every training makes a version of its own, also where
+    the model came out the same: the digest named by `training_update_version` gets
+    the time and a random number. One that failed makes one too, since it may have
+    changed the model. Predictions change no version.
 
     >>> from chariots_ml.serializers import JSONSerializer
     >>> class Mean(BaseMLOp):
     ...     serializer_cls = JSONSerializer
     ...     def _init_model(self):
-    ...         return {"mean": 0.0}
+    ...         return {}
     ...     def fit(self, numbers):
     ...         self._model["mean"] = sum(numbers) / len(numbers)
     ...     def predict(self, numbers):
@@ -61,13 +69,18 @@ class BaseMLOp(LoadableOp):
         op_callbacks: called around each execution.
 
     Attributes:
-        serializer_cls: makes what turns the model into bytes and back: a class,
-            or a function without arguments.
+        serializer_cls: turns the model into bytes and back: a serializer, or a class
+            or function without arguments that makes one.
         training_update_version: the digest that a training changes.
+        continue_training: whether a training continues with the model of the
+            training before, as ``partial_fit`` does.
+        pretrained: whether the model of `_init_model` can predict before any
+            training, such as a model that was trained elsewhere.
     """
 
-    serializer_cls: ClassVar[Callable[[], BaseSerializer]] = SkopsSerializer
+    serializer_cls: ClassVar[SerializerSource] = SkopsSerializer
     training_update_version: ClassVar[VersionType] = VersionType.PATCH
+    pretrained: ClassVar[bool] = False
 
     # only for a hint: whether there was a training, as far as this object can know
     _has_learnt: bool = False
@@ -88,13 +101,21 @@ class BaseMLOp(LoadableOp):
         return self._mode is not MLMode.PREDICT
 
     @property
+    def needs_training(self) -> bool:
+        return not self.trains and not self.pretrained
+
+    @property
     def serializer(self) -> str:
         return self._make_serializer().name
 
     @abstractmethod
     def _init_model(self) -> Any:
         """
-        A fresh model, not fitted; called when the model is needed first.
+        Return a new model, not fitted unless the class is `pretrained`.
+
+        It is called when the model is first needed, before each training that does
+        not continue another one, and for `declaration`. It gives a new object each
+        time.
         """
 
     @abstractmethod
@@ -129,11 +150,38 @@ class BaseMLOp(LoadableOp):
             return None
         return self._predicted(self.predict_inputs(inputs))
 
+    def declaration(self) -> Mapping[str, Any]:
+        """
+        Return class and parameters of the model that the code builds.
+        """
+        return self._described(self._new_model())
+
+    def fitted(self) -> Mapping[str, Any]:
+        """
+        Return class and parameters of the model that the op holds now.
+        """
+        return self._described(self._model)
+
+    def check_saveable(self) -> None:
+        """
+        Raise if the op's serializer would refuse a trained model of this op.
+
+        Raises:
+            UntrustedArtifact: this process would refuse to load the model.
+            TypeError: the serializer cannot save such a model.
+        """
+        with self._named("cannot be saved"):
+            self._make_serializer().check_saveable(self._new_model())
+
     def serialize(self) -> bytes:
         """
-        The model as bytes of the op's serializer.
+        Return the model as bytes of the op's serializer.
+
+        Raises:
+            UntrustedArtifact: this process would refuse to load the bytes.
         """
-        return self._make_serializer().serialize_object(self._model)
+        with self._named("cannot be saved"):
+            return self._make_serializer().serialize_object(self._model)
 
     def load(self, serialized_object: bytes) -> None:
         """
@@ -142,7 +190,8 @@ class BaseMLOp(LoadableOp):
         Raises:
             UntrustedArtifact: it holds what this process does not trust.
         """
-        self._model = self._make_serializer().deserialize_object(serialized_object)
+        with self._named("cannot be loaded"):
+            self._model = self._make_serializer().deserialize_object(serialized_object)
         self._has_learnt = True
 
     def restore(self, data: bytes, version: Version) -> None:
@@ -157,18 +206,50 @@ class BaseMLOp(LoadableOp):
     def _model(self) -> Any:
         # made late: a subclass may need its own __init__ to be over
         if "_fitted_model" not in self.__dict__:
-            self._fitted_model = self._init_model()
+            self._fitted_model = self._new_model()
         return self._fitted_model
 
     @_model.setter
     def _model(self, model: Any) -> None:
         self._fitted_model = model
 
+    def _new_model(self) -> Any:
+        """
+        A new model, which no other op and no other training holds.
+        """
+        try:
+            return self._init_model()
+        except Exception as error:
+            error.add_note(f"op {self.name!r}: its _init_model() failed")
+            raise
+
+    def _described(self, model: Any) -> Mapping[str, Any]:
+        """
+        Class and parameters of *model* as JSON; a class for other libraries overrides it.
+        """
+        return describe(model)
+
     def _make_serializer(self) -> BaseSerializer:
-        # through the class: a function that makes serializers is no method
-        return type(self).serializer_cls()
+        # through the class: a function that makes serializers is not a method
+        source = type(self).serializer_cls
+        return source if isinstance(source, BaseSerializer) else source()
+
+    @contextmanager
+    def _named(self, what: str) -> Iterator[None]:
+        """
+        Errors name the op: a serializer knows only the model.
+        """
+        try:
+            yield
+        except (ArtifactCorrupt, UntrustedArtifact) as error:
+            raise type(error)(f"op {self.name!r} {what}: {error.message}") from error
+        except Exception as error:
+            error.add_note(f"op {self.name!r} {what}")
+            raise
 
     def _train(self, inputs: Sequence[Any]) -> None:
+        if not self.continue_training:
+            self._model = self._new_model()
         try:
             self.fit(*inputs)
         finally:

@@ -4,6 +4,7 @@ Ops around scikit-learn models.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -11,6 +12,7 @@ from typing import Any, ClassVar
 from chariots_core.errors import ConfigurationError
 from chariots_core.versioning import VersionedField
 from chariots_ml.ops import BaseMLOp
+from chariots_ml.serializers.base import import_library
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -23,7 +25,8 @@ class BaseSKOp(BaseMLOp):
         model_class: the estimator's class; as a `VersionedField` it counts in
             the op's version.
         model_parameters: what the class is called with; a `VersionedFieldDict`
-            counts in the op's version.
+            counts in the op's version. Each model gets clones: estimators among
+            the parameters are never fitted themselves.
         predict_function: the name of the estimator's method that predicts.
         fit_extra_parameters: keyword arguments of the estimator's ``fit``.
     """
@@ -46,7 +49,20 @@ class BaseSKOp(BaseMLOp):
                 f"op {self.name!r} has no model_class: set it on {type(self).__qualname__} to the "
                 "class of a scikit-learn estimator"
             )
-        return model_class(**self.model_parameters)
+        parameters = {name: _cloned(value) for name, value in self.model_parameters.items()}
+        return model_class(**parameters)
+
+    def _new_model(self) -> Any:
+        model = super()._new_model()
+        # a subclass may return an object of its module, which other ops return as well
+        return model if self.pretrained else copy.deepcopy(model)
+
+
+def _cloned(value: Any) -> Any:
+    """
+    A copy of a parameter; estimators inside come without what they learnt.
+    """
+    return import_library("sklearn.base", extra="sklearn").clone(value, safe=False)
 
 
 class SKSupervisedOp(BaseSKOp):

@@ -101,7 +101,7 @@ def test_training_does_not_invalidate_stateless_ops(app: App, make: MakeApp) -> 
 def test_new_major_keeps_fresh_state(app: App, make: MakeApp) -> None:
     """
     A newer major version in code than in the store keeps the code's fresh state, and
-    blocks its pipelines: its own training, and a word on the stateless ops beside it, end that.
+    blocks its pipelines until it was trained; the stateless ops beside it fit.
     """
     train_all(app)
     app.loaded.load("predict")
@@ -111,9 +111,6 @@ def test_new_major_keeps_fresh_state(app: App, make: MakeApp) -> None:
     scale = fresh.ops["scale"]
     assert isinstance(scale, Scale)
     trained = changed.train("train_scale", job_id="new")
-    with pytest.raises(VersionError) as caught:
-        changed.loaded.load("predict")
-    changed.loaded.save("predict")
     untrained = (
         app.store.savings("scale", version=scale.op_version),
         changed.loaded.is_loaded("predict"),
@@ -122,7 +119,6 @@ def test_new_major_keeps_fresh_state(app: App, make: MakeApp) -> None:
 
     assert ([], False) == untrained
     assert (0.0, fresh.error is not None, 46.0) == (scale.state, True, trained[0])
-    assert ["'scale'"] == [blocker.split()[0] for blocker in caught.value.blockers]
     assert [47.0] == changed.call("predict", [2.0])
 
 

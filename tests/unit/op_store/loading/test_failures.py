@@ -74,6 +74,7 @@ def test_outage_does_not_stop_serving(flaky: Flaky, caplog: pytest.LogCaptureFix
     with caplog.at_level(logging.WARNING):
         served = [app.call("predict", [2.0]) for _ in range(3)]
     flaky.cut = False
+    train_all(app)
     app.loaded.load("predict")
 
     assert ([[2.0]] * 3, 1, 2) == (
@@ -250,7 +251,7 @@ def test_two_classes_may_share_a_name_on_purpose(make: MakeApp) -> None:
     assert 1 == app.call("show")
 
 
-@pytest.mark.parametrize("use", ["get", "load", "save", "is_loaded", "versions", "for_training"])
+@pytest.mark.parametrize("use", ["get", "load", "save", "is_loaded", "versions", "training"])
 def test_unknown_pipeline_is_named(app: App, use: str) -> None:
     """
     A pipeline that the app does not have is an error that lists those it has.

@@ -257,6 +257,7 @@ def test_store_is_asked_once_in_a_while(make_app: MakeApp) -> None:
     app, other = make_app(freshness=3600.0), make_app(freshness=3600.0)
     app.loaded.open()
     other.loaded.open()
+    train_all(app)
     app.loaded.load("predict")
 
     assert (2, 1) == (

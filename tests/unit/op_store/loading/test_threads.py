@@ -74,7 +74,8 @@ def test_trainings_of_one_op_follow_one_another(app: App) -> None:
     in_threads(
         6, lambda index: app.train("train_centre", job_id=f"j{index}" if index % 2 else None)
     )
-    trained = app.loaded.for_training("train_centre")["centre"]
+    with app.loaded.training("train_centre") as run:
+        trained = run.ops["centre"]
 
     assert isinstance(trained, Centre)
     assert 54.0 == trained.state

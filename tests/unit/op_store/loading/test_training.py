@@ -58,9 +58,15 @@ def test_retrained_upstream_blocks(app: App) -> None:
         (
             f"'centre' {short_version(newest['centre'].version)} -> "
             f"'scale' {short_version(newest['scale'].version)} is not validated: "
-            "train 'scale' again with this version of 'centre', then load 'predict'"
+            "'scale' must be trained with this version of 'centre'"
         ),
     ) == caught.value.blockers
+    assert (
+        "chariots load train_scale",
+        "chariots call train_scale --wait",
+        "chariots save train_scale",
+        "chariots load predict",
+    ) == caught.value.commands
     assert before == (app.store.active("predict"), app.store.revision())
     assert (True, served) == (app.loaded.is_loaded("predict"), app.call("predict", [2.0]))
 

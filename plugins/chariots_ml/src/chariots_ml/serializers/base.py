@@ -25,6 +25,18 @@ class BaseSerializer(ABC):
         The bytes of *target*.
         """
 
+    def check_saveable(self, fresh: Any) -> None:
+        """
+        Raise if a trained model that began as *fresh* could not be loaded again.
+
+        Called before a training. By default *fresh* itself is serialized.
+
+        Raises:
+            UntrustedArtifact: this process would refuse to load it.
+            TypeError: the format cannot carry it.
+        """
+        self.serialize_object(fresh)
+
     @abstractmethod
     def deserialize_object(self, serialized_object: bytes) -> Any:
         """

@@ -5,12 +5,15 @@ The format of Keras itself.
 from __future__ import annotations
 
 import io
+import json
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from chariots_core.errors import ArtifactCorrupt
+from chariots_core.errors import ArtifactCorrupt, UntrustedArtifact
 from chariots_ml.serializers.base import BaseSerializer, import_library
 
 
@@ -23,13 +26,28 @@ class KerasSerializer(BaseSerializer):
 
     def serialize_object(self, target: Any) -> bytes:
         """
-        The model *target*, with its weights and the state of its optimizer.
+        Return the model *target*, with its weights and the state of its optimizer.
+
+        Raises:
+            UntrustedArtifact: Keras would refuse to load it, since it holds code.
         """
         with tempfile.TemporaryDirectory(prefix="chariots-keras-") as folder:
             # Keras writes to named files only
             path = Path(folder, "model.keras")
             target.save(path)
-            return path.read_bytes()
+            data = path.read_bytes()
+        with zipfile.ZipFile(io.BytesIO(data)) as file:
+            _check(json.loads(file.read("config.json")))
+        return data
+
+    def check_saveable(self, fresh: Any) -> None:
+        """
+        Raise if Keras would refuse to load such a model; its weights do not matter.
+
+        Raises:
+            UntrustedArtifact: it holds code.
+        """
+        _check(import_library("keras", extra="keras").saving.serialize_keras_object(fresh))
 
     def deserialize_object(self, serialized_object: bytes) -> Any:
         """
@@ -37,7 +55,7 @@ class KerasSerializer(BaseSerializer):
 
         Raises:
             ArtifactCorrupt: the bytes are no Keras file.
-            ValueError: Keras refuses the model, since it holds code.
+            UntrustedArtifact: Keras refuses the model, since it holds code.
         """
         keras = import_library("keras", extra="keras")
         if not zipfile.is_zipfile(io.BytesIO(serialized_object)):
@@ -47,4 +65,26 @@ class KerasSerializer(BaseSerializer):
         with tempfile.TemporaryDirectory(prefix="chariots-keras-") as folder:
             path = Path(folder, "model.keras")
             path.write_bytes(serialized_object)
-            return keras.models.load_model(path, safe_mode=True)
+            with _refusals():
+                return keras.models.load_model(path, safe_mode=True)
+
+
+def _check(config: Any) -> None:
+    """
+    Build the layers once more, without weights: Keras then refuses what a load would refuse.
+    """
+    with _refusals():
+        import_library("keras", extra="keras").saving.deserialize_keras_object(
+            config, safe_mode=True
+        )
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise UntrustedArtifact(
+            f"Keras refuses to load the model ({error}): use layers of Keras, or classes that are "
+            "registered by keras.saving.register_keras_serializable, instead of lambdas"
+        ) from error

@@ -78,6 +78,11 @@ class CSVSerializer(BaseSerializer):
             )
         return data
 
+    def check_saveable(self, fresh: Any) -> None:
+        """
+        Check nothing: before a training there may be no frame yet.
+        """
+
     def deserialize_object(self, serialized_object: bytes) -> Any:
         """
         The frame that the CSV text stands for.
