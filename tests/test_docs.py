@@ -138,10 +138,14 @@ def test_reference_shows_each_reason_with_its_states() -> None:
     The states beside the reasons of attempts and of hand-backs are those that the core writes.
     """
     failures = [
+        Reason.FRAMEWORK_ERROR,
+        Reason.MODEL_UNAVAILABLE,
+        Reason.PUBLICATION_FAILED,
         Reason.RESULT_NOT_SERIALIZABLE,
         Reason.RESULT_TOO_LARGE,
         Reason.STORE_UNAVAILABLE,
         Reason.TIMEOUT,
+        Reason.TRAINING_IN_PROGRESS,
         Reason.USER_ERROR,
         Reason.VERSION_CONFLICT,
         Reason.WORKER_LOST,

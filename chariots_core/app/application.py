@@ -29,6 +29,7 @@ from chariots_core.errors import (
     PayloadTooLarge,
     PipelineNotFound,
 )
+from chariots_core.jobs.publication import settle_publications
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
 from chariots_core.jobs.store import JobQuery, JobStore
 from chariots_core.jobs.tick import TICK_BUDGET, TickReport, tick
@@ -194,7 +195,11 @@ class App:
 
         Raises:
             VersionError: they were never validated together; nothing is changed.
+            StoreUnavailable: the job store or the op store does not answer;
+                nothing is changed.
         """
+        if self.pool is not None:
+            self.settle_publications()
         self.loaded.load(name)
 
     def save(self, name: str) -> None:
@@ -311,7 +316,9 @@ class App:
         """
         The app's jobs, newest first, without inputs and results.
         """
-        return () if self.pool is None else self.pool.job_store().list_jobs(query)
+        if self.pool is None:
+            return ()
+        return [record.shown for record in self.pool.job_store().list_jobs(query)]
 
     def workers_alive(self) -> int:
         """
@@ -338,6 +345,18 @@ class App:
             self.emit(record.status.value, record)
         return report
 
+    def settle_publications(self) -> None:
+        """
+        Publish now what every job trained whose outcome is decided, and make the jobs
+        ``done``. A publication that fails is logged and tried again by a later tick.
+
+        Raises:
+            BackendNotConfigured: the app has no pool, hence no jobs.
+            StoreUnavailable: the job store does not answer.
+        """
+        for record in settle_publications(self.job_store, self.publish):
+            self.emit(record.status.value, record)
+
     # -- what a worker asks of the app
 
     def execute_job(self, job: JobInput) -> JobOutput:
@@ -358,7 +377,7 @@ class App:
                 f"job {job.job_id!r} keeps its input at {job.input_ref!r}, and app {self.name!r} "
                 "reads no input from there: submit it with the input itself"
             )
-        value = None if job.input_json is None else decode(job.input_json)
+        value = _decoded_input(job)
         with HiddenFaults(f"job {job.job_id!r}") as faults, reporting(job.report) as node_started:
             result = self._execution.run_job(
                 pipeline,
@@ -377,7 +396,7 @@ class App:
 
     def publish(self, record: JobRecord) -> None:
         """
-        Make what a done job trained known to the op store. Idempotent.
+        Publish in the op store what a job trained, once its outcome is decided. Idempotent.
         """
         if record.manifest_json is not None:
             self.loaded.publish(Manifest.from_json(record.manifest_json))
@@ -433,6 +452,17 @@ class App:
 
     def __repr__(self) -> str:
         return f"<App {self.name!r} with {sorted(self.pipelines)}>"
+
+
+def _decoded_input(job: JobInput) -> Any:
+    if job.input_json is None:
+        return None
+    try:
+        return decode(job.input_json)
+    except NotJSONError as error:
+        raise ConfigurationError(
+            f"the input of job {job.job_id!r} is not JSON: {error.message}"
+        ) from error
 
 
 def _is_ours(kind: type[BaseException]) -> bool:

@@ -14,6 +14,7 @@ import attrs
 from chariots_core.errors import ExecutionError, PipelineError
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
+from chariots_core.op_store.training import TrainingRun
 from chariots_core.op_store.values import Manifest
 from chariots_core.pipelines import (
     BaseOp,
@@ -22,6 +23,7 @@ from chariots_core.pipelines import (
     Pipeline,
     PipelineCallback,
 )
+from chariots_core.pipelines.raised import Origin, set_origin
 from chariots_core.pipelines.runners import OnNode
 from chariots_core.strict_json import encode
 from chariots_core.workers.isolation.failures import describe
@@ -128,7 +130,7 @@ class Execution:
                 return attrs.evolve(
                     result,
                     versions=training.versions(),
-                    manifest=training.stage(job_id=job_id, attempt=attempt),
+                    manifest=_staged(training, job_id, attempt),
                 )
         ops = loaded.check().ops
         states = [op for op in ops.values() if isinstance(op, LoadableOp)]
@@ -138,11 +140,13 @@ class Execution:
         changed = [op for op, was in zip(states, before, strict=True) if op.op_version != was]
         if changed:
             self.loaded.discard(pipeline.name)
-            raise PipelineError(
-                f"op {changed[0].name!r} marked itself as trained, and its job would not keep "
-                f"that: let `trains` of {type(changed[0]).__qualname__} be True, so that "
-                f"pipeline {pipeline.name!r} is one that trains"
-            )
+            # The op's code is the cause, so it is the user's error.
+            with guard():
+                raise PipelineError(
+                    f"op {changed[0].name!r} marked itself as trained, and its job would not keep "
+                    f"that: let `trains` of {type(changed[0]).__qualname__} be True, so that "
+                    f"pipeline {pipeline.name!r} is one that trains"
+                )
         return result
 
     def _loaded(self, pipeline: Pipeline) -> Loaded:
@@ -162,6 +166,14 @@ class Execution:
             pipeline, value, ops=ops, callbacks=self.callbacks, on_node=on_node
         )
         return RunResult(value=output, value_json=encode(output), versions=versions)
+
+
+def _staged(training: TrainingRun, job_id: str, attempt: int) -> Manifest:
+    try:
+        return training.stage(job_id=job_id, attempt=attempt)
+    except Exception as error:
+        set_origin(error, Origin.staging)
+        raise
 
 
 def execution_error(error: BaseException, *, debug: bool = False) -> ExecutionError:

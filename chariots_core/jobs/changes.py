@@ -48,11 +48,11 @@ class When(Enum):
     lease_expired = "lease_expired"
     #: a deferred job's time has come
     due = "due"
-    #: a queued job was handed over too long ago
+    #: a queued job was handed over too long ago, or a publication is to be tried
     resend_due = "resend_due"
     #: the time in the queue has ended
     queue_expired = "queue_expired"
-    #: done, with a manifest that is not marked as published, whatever the time
+    #: it has a manifest that is not marked as published, whatever the time
     unpublished = "unpublished"
 
 

@@ -13,7 +13,15 @@ from typing import Any
 
 from chariots_core.errors import JobNotFound, StaleAttempt
 from chariots_core.jobs.changes import PROGRESS_EVENTS, FromNow, Guard, NewEvent, Plus, When
-from chariots_core.jobs.outcomes import Changes, Outcome, after_failure, again, finished_changes
+from chariots_core.jobs.outcomes import (
+    Changes,
+    Outcome,
+    after_failure,
+    after_publication,
+    again,
+    finished_changes,
+    publishing_changes,
+)
 from chariots_core.jobs.record import JobError, JobRecord, Progress, check_text
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import JobStore
@@ -99,6 +107,10 @@ def complete(
     """
     Commit the result of a running attempt: value and status in one step.
 
+    Without a manifest the job is ``done``. With one it is not ``done`` before its
+    models are published: it stays ``running`` (`Reason.PUBLISHING`), its outcome is
+    decided, and `mark_published` makes it ``done``.
+
     A job that was asked to end but finished is done.
 
     Args:
@@ -106,23 +118,28 @@ def complete(
         record: the record that the claim returned, or a later one of the attempt.
         value_json: the result as JSON text.
         versions: node name to version, as text.
-        manifest_json: what it trained; the job is unpublished until
-            `mark_published`.
+        manifest_json: what it trained, to be published.
         value_ref: where else the result is kept; apps of the core keep none there.
         output: what it printed, kept as an event.
 
     Raises:
         StaleAttempt: the attempt is no longer the job's own; nothing was written.
     """
-    changes = finished_changes(record) | {
-        "reason": None,
+    outcome: Changes = {
         "error": None,
         "value_json": value_json,
         "value_ref": value_ref,
         "versions": dict(versions or {}),
         "manifest_json": manifest_json,
     }
-    written = store.compare_and_set(_mine(record), JobStatus.done, changes, output=output)
+    guard = _mine(record)
+    if manifest_json is None:
+        changes = finished_changes(record) | {"reason": None} | outcome
+        written = store.compare_and_set(guard, JobStatus.done, changes, output=output)
+    else:
+        changes = publishing_changes() | outcome
+        event = NewEvent(kind="publishing")
+        written = store.compare_and_set(guard, None, changes, event=event, output=output)
     return _own(record, written)
 
 
@@ -199,15 +216,15 @@ def request_cancel(store: JobStore, job_id: str) -> JobRecord:
     Ask for a job's end.
 
     One that has not started fails as ``cancelled`` at once. One that runs is
-    marked, and its worker ends it. One that is over stays as it is: see the
-    status of the record that comes back.
+    marked, and its worker ends it. One that is over, or whose outcome is decided
+    because it is publishing, stays as it is: see the record that comes back.
 
     Raises:
         JobNotFound: there is no such job.
     """
     while True:
         record = store.get(job_id)
-        if record.status.is_final or record.cancel_requested:
+        if record.status.is_final or record.is_publishing or record.cancel_requested:
             return record
         if record.status is JobStatus.running:
             written = store.compare_and_set(
@@ -238,16 +255,31 @@ def not_submitted(store: JobStore, record: JobRecord, error: JobError | None = N
     return written or _latest(store, record) or record
 
 
-def mark_published(store: JobStore, record: JobRecord) -> JobRecord:
+def mark_published(store: JobStore, record: JobRecord) -> JobRecord | None:
     """
-    Note that what a job trained is in the op store. Idempotent.
+    Note that what a job trained is in the op store: the job is ``done``.
+
+    Returns:
+        The record as written; ``None`` if another process noted it first, or if
+        there is nothing to note.
     """
-    guard = Guard(
-        job_id=record.id, status=JobStatus.done, token=record.token, when=When.unpublished
-    )
+    if not record.is_unpublished:
+        return None
+    guard = unpublished_guard(record)
+    if record.is_publishing:
+        changes = finished_changes(record) | after_publication()
+        return store.compare_and_set(guard, JobStatus.done, changes)
+    # An older release wrote ``done`` first.
     changes = {"published_at": FromNow(), "resend_at": None}
-    written = store.compare_and_set(guard, None, changes, event=NewEvent(kind="published"))
-    return written or _latest(store, record) or record
+    return store.compare_and_set(guard, None, changes, event=NewEvent(kind="published"))
+
+
+def unpublished_guard(record: JobRecord, when: When = When.unpublished) -> Guard:
+    """
+    Return a guard: no process has noted the publication of the job's models since
+    *record* was read.
+    """
+    return Guard(job_id=record.id, status=record.status, token=record.token, when=when)
 
 
 # -- guards
@@ -298,6 +330,8 @@ def _end_attempt(
     """
     current = record
     while True:
+        if current.is_publishing:
+            return _own(record, None)
         status, changes = outcome(current)
         guard = _mine(current, exactly=True)
         written = store.compare_and_set(guard, status, changes, output=output)

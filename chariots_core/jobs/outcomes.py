@@ -6,6 +6,7 @@ Pure: the functions of `chariots_core.jobs.lifecycle` and the tick write it.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 from chariots_core.jobs.changes import FromNow, Plus
@@ -14,6 +15,16 @@ from chariots_core.jobs.status import JobStatus, Reason
 
 #: Seconds after which a job that is still queued is handed over again, at most.
 RESEND_CAP: Final = 300.0
+
+#: Seconds after the commit of an outcome with a manifest from which on any process
+#: publishes its models: the worker that committed it takes milliseconds.
+PUBLISH_AFTER: Final = 2.0
+
+#: Seconds between two tries to publish what a job trained, at most.
+PUBLISH_CAP: Final = 300.0
+
+#: Seconds of failed tries to publish after which the job fails.
+PUBLISH_DEADLINE: Final = 3600.0
 
 #: More of them would be no number any more.
 _DOUBLINGS: Final = 32
@@ -97,6 +108,62 @@ def resend_changes(record: JobRecord) -> Changes:
         cap = max(RESEND_CAP, record.resend_after)
         wait = FromNow(min(cap, record.resend_after * 2.0 ** min(record.generation, _DOUBLINGS)))
     return {"generation": Plus(1), "resend_at": wait}
+
+
+def publishing_changes() -> Changes:
+    """
+    What changes when an outcome is committed whose models are still to be published.
+
+    The new token fences the attempt off: it can neither renew its lease nor commit
+    anything else.
+    """
+    return {
+        "reason": Reason.PUBLISHING,
+        "token": Plus(1),
+        "lease_until": None,
+        "resend_at": FromNow(PUBLISH_AFTER),
+        "queue_expires_at": FromNow(PUBLISH_DEADLINE),
+    }
+
+
+def publication_try_changes(record: JobRecord, now: datetime) -> Changes:
+    """
+    What changes when a process takes its turn to publish the models of a job: when
+    the next try follows, if this one fails or the process dies.
+    """
+    left = PUBLISH_DEADLINE
+    changes: Changes = {}
+    if record.queue_expires_at is not None:
+        left = (record.queue_expires_at - now).total_seconds()
+    if record.resend_at is None or (now - record.resend_at).total_seconds() > PUBLISH_CAP:
+        # No process tried for a while, since all were stopped, say: the hour begins anew.
+        left = PUBLISH_DEADLINE
+        changes["queue_expires_at"] = FromNow(left)
+    age = PUBLISH_DEADLINE - left
+    return changes | {"resend_at": FromNow(min(max(age, PUBLISH_AFTER), PUBLISH_CAP))}
+
+
+def after_publication() -> Changes:
+    """
+    What changes, besides `finished_changes`, when the models of a job are published.
+    """
+    return {"reason": None, "error": None, "published_at": FromNow()}
+
+
+def after_failed_publication(record: JobRecord, now: datetime, error: JobError) -> Outcome:
+    """
+    What becomes of a job whose models could not be published: the next try
+    follows, or the job fails because it was tried for too long.
+    """
+    if record.queue_expires_at is None or now < record.queue_expires_at:
+        return JobStatus.running, {"error": error}
+    return JobStatus.failed, finished_changes(record) | {
+        "reason": Reason.PUBLICATION_FAILED,
+        "error": error,
+        "value_json": None,
+        "value_ref": None,
+        "versions": {},
+    }
 
 
 def finished_changes(record: JobRecord) -> Changes:

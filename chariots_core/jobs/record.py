@@ -15,7 +15,7 @@ from typing import Any, Final
 import attrs
 
 from chariots_core.errors import IdempotencyKeyInvalid, JobNotFound
-from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.status import JobStatus, Reason
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
@@ -211,11 +211,15 @@ class JobRecord:
         status: one of the five.
         reason: why, as open text; see `Reason`.
         value_json: the result as JSON text: ``"null"`` is a result, ``None`` is none.
+            While the job is publishing, it is not for readers; see `shown`.
         value_ref: where else the result is kept; apps of the core keep none there.
         versions: node name to version, as text.
-        error: what went wrong, once the job has failed or is being retried.
+        error: what went wrong, once the job has failed or is being retried, or
+            when its models could not be published yet.
         attempt: which start this is; 0 before the first.
-        token: the fencing token: a commit must name the newest one.
+        token: the fencing token: a commit must name the newest one. Each claim
+            raises it, and so does the commit of an outcome with a manifest:
+            from then on no attempt owns the job.
         progress: how far the attempt is, or was when the job ended; like
             *worker* and *started_at*, ``None`` while it waits for an attempt.
         worker: the id of the worker that runs it, or ran it last before it ended.
@@ -223,9 +227,10 @@ class JobRecord:
         generation: how many times it was handed to the queue; 0 for a scheduled
             job whose time has not come.
         resend_at: when it is handed over again, if still queued; for a job that
-            is done, when a publication that went wrong is tried again.
+            is publishing, when any process tries to publish its models.
         due_at: when a deferred job becomes queued.
-        queue_expires_at: when a job that nobody started fails.
+        queue_expires_at: when a job that nobody started fails; for a job that is
+            publishing, when it fails if its models still cannot be published.
         cancel_requested: whether somebody asked for its end.
         manifest_json: what it trained, to be published; ``None``: nothing.
         published_at: when that was published.
@@ -282,14 +287,37 @@ class JobRecord:
         """
         The result, decoded; ``None`` where there is none yet.
         """
-        return None if self.value_json is None else json.loads(self.value_json)
+        if self.value_json is None or self.is_publishing:
+            return None
+        return json.loads(self.value_json)
+
+    @property
+    def is_publishing(self) -> bool:
+        """
+        Whether the outcome is decided, and the job becomes ``done`` once its models
+        are published: no lost lease, time-out or cancel request changes it any more.
+        """
+        return self.status is JobStatus.running and self.reason == Reason.PUBLISHING
+
+    @property
+    def shown(self) -> JobRecord:
+        """
+        The record for readers: value, versions and manifest of a job that is
+        publishing are left out.
+        """
+        if not self.is_publishing:
+            return self
+        return attrs.evolve(self, value_json=None, value_ref=None, versions={}, manifest_json=None)
 
     @property
     def is_unpublished(self) -> bool:
         """
-        Whether it trained something that the op store may not know yet.
+        Whether its outcome is decided and the op store may not know its models yet.
+
+        Releases before this one wrote ``done`` before the publication: such a
+        record is unpublished as long as its manifest is not marked as published.
         """
-        return (
+        return self.is_publishing or (
             self.status is JobStatus.done
             and self.manifest_json is not None
             and self.published_at is None

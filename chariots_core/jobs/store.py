@@ -269,8 +269,8 @@ class JobStore(ABC):
         others: however many wait in a queue, a lost worker is seen to.
 
         It is not quite the list of jobs for which a condition of `When` holds:
-        ``unpublished`` holds at once and all the time, but the job is due when
-        the next try to publish it is.
+        ``unpublished`` holds from the commit of an outcome with a manifest on,
+        but the job is due when the next try to publish it is.
 
         Records come without inputs and results.
         """

@@ -15,15 +15,13 @@ from typing import Any, Final
 import attrs
 
 from chariots_core.errors import BackendUnavailable
-from chariots_core.jobs import lifecycle, outcomes
+from chariots_core.jobs import outcomes
+from chariots_core.jobs.publication import publish_due
 from chariots_core.jobs.record import JobError, JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.jobs.store import FromNow, Guard, JobStore, When
+from chariots_core.jobs.store import Guard, JobStore, When
 
 logger: Final = logging.getLogger(__name__)
-
-#: Seconds between two tries to publish what a job trained, at most.
-PUBLISH_CAP: Final = 300.0
 
 #: Seconds that a tick should take at most where something else waits for its end.
 TICK_BUDGET: Final = 1.0
@@ -43,7 +41,9 @@ class TickReport:
         due: deferred jobs whose time had come.
         resent: queued jobs that were handed over once more.
         expired: jobs that failed because nobody started them in time.
-        published: jobs whose trained models were published.
+        published: jobs whose trained models were published; they are done.
+        abandoned: jobs that failed because their models could not be published
+            for too long.
         errors: hand-overs and publications that raised; they are tried again.
         postponed: hand-overs that were left to a later resending, because the
             queue was out of reach.
@@ -57,6 +57,7 @@ class TickReport:
     resent: int = 0
     expired: int = 0
     published: int = 0
+    abandoned: int = 0
     errors: int = 0
     postponed: int = 0
     forgotten: int = 0
@@ -88,7 +89,7 @@ def tick(
     Args:
         store: where the jobs live.
         dispatch: hands a job that became ``queued`` to its queue.
-        publish: makes known what a job trained; must be idempotent, for two
+        publish: publishes what a job trained; must be idempotent, for two
             processes may do it at once.
         job_id: look at this job only, and forget nothing.
         limit: how many jobs to settle at most.
@@ -136,7 +137,7 @@ class _HandOver:
         # One that is never resent is tried all the same: nobody else would.
         if self._out_of_reach and record.resend_at is not None:
             return ("postponed",)
-        error = _try(self._dispatch, record, "hand over")
+        error = _try(self._dispatch, record)
         if isinstance(error, (BackendUnavailable, TimeoutError)):
             self._out_of_reach = True
         return () if error is None else ("errors",)
@@ -148,10 +149,10 @@ def _settle(
     """
     Make the one change that is due: what it was, and the record if we made it.
     """
+    if record.is_unpublished:
+        return publish_due(store, record, now, publish)
     if record.status is JobStatus.running:
         return _settle_lost(store, record)
-    if record.status is JobStatus.done:
-        return _publish(store, record, now, publish)
     if record.queue_expires_at is not None and record.queue_expires_at <= now:
         return "expired", _change(
             store, record, When.queue_expired, *outcomes.after_queue_timeout(record)
@@ -192,26 +193,12 @@ def _change(
     return store.compare_and_set(guard, status, changes)
 
 
-def _publish(
-    store: JobStore, record: JobRecord, now: datetime, publish: _Act
-) -> tuple[str, JobRecord | None]:
-    if _try(publish, record, "publish the models of") is None:
-        return "published", lifecycle.mark_published(store, record)
-    age = (now - record.finished_at).total_seconds() if record.finished_at else PUBLISH_CAP
-    guard = Guard(
-        job_id=record.id, status=JobStatus.done, token=record.token, when=When.unpublished
-    )
-    store.compare_and_set(guard, None, {"resend_at": FromNow(min(max(age, 1.0), PUBLISH_CAP))})
-    return "errors", None
-
-
-def _try(act: _Act, record: JobRecord, what: str) -> Exception | None:
+def _try(dispatch: _Act, record: JobRecord) -> Exception | None:
     try:
-        act(record)
+        dispatch(record)
     except Exception as error:  # noqa: BLE001 - one job's trouble is not the others'
         logger.warning(
-            "could not %s job %s, which is tried again: %s: %s",
-            what,
+            "could not hand over job %s, which is tried again: %s: %s",
             record.id,
             type(error).__name__,
             error,

@@ -17,12 +17,14 @@ def wake_at(record: JobRecord) -> datetime | None:
 
     ==============================  ==============================================
     ``running``                     when its lease runs out
+    ``running``, publishing         when the publication is tried next
     ``queued``                      when it is handed over again, or its time in
                                     the queue ends, whichever is first
     ``deferred``                    when its time comes, or its time in the queue
                                     ends, whichever is first
     ``done``, not yet published     when the publication is tried again; before
-                                    the first try, since it finished
+                                    the first try, since it finished (records of
+                                    older releases)
     ``done`` or ``failed``          never
     ==============================  ==============================================
 
@@ -30,7 +32,7 @@ def wake_at(record: JobRecord) -> datetime | None:
     """
     match record.status:
         case JobStatus.running:
-            return record.lease_until
+            return record.resend_at if record.is_publishing else record.lease_until
         case JobStatus.queued:
             return _first(record.resend_at, record.queue_expires_at)
         case JobStatus.deferred:

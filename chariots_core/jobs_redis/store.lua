@@ -113,6 +113,8 @@ local function has_manifest(job)
   return job.manifest_json or job.long and job.long.manifest_json
 end
 
+-- A record of an older release, which wrote 'done' before the publication. This release
+-- keeps a job that is publishing 'running'.
 local function is_unpublished(job)
   return job.status == 'done' and not job.published_at and has_manifest(job)
 end
@@ -136,7 +138,10 @@ end
 -- chariots_core.jobs.waking says the same.
 local function wake_at(job)
   local status = job.status
-  if status == 'running' then return first(job.lease_until) end
+  if status == 'running' then
+    if job.reason == 'publishing' then return first(job.resend_at) end
+    return first(job.lease_until)
+  end
   if status == 'queued' then return first(job.resend_at, job.queue_expires_at) end
   if status == 'deferred' then return first(job.due_at, job.queue_expires_at) end
   if is_unpublished(job) then return first(job.resend_at or job.finished_at) end

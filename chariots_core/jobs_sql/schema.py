@@ -2,9 +2,10 @@
 The tables of the job store.
 
 Times are seconds since 1970 by the database's clock. ``wake_at`` is derived
-from the other columns: when the record next wants attention, whatever the
-condition. Partial indexes on it answer "what is due" without a look at the jobs
-that wait for nothing, and without one at the queued ones, of which there may be many.
+from the other columns: when the record next wants attention. Partial indexes on it
+answer "what is due" without a look at the jobs that wait for nothing, and without one
+at the queued ones, of which there may be many. The next try of a publication is the
+exception: the column does not have it, so that databases of older releases still fit.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import attrs
 
 from chariots_core.jobs.changes import FromNow, Guard, Plus, When
 from chariots_core.jobs.creation import ASKED
+from chariots_core.jobs.status import Reason
 from chariots_core.jobs.store import JobQuery
 from chariots_core.jobs_sql.rows import EVENT_COLUMNS, JOB_COLUMNS, WORKER_COLUMNS, to_column
 
@@ -41,6 +42,12 @@ _WHEN: Final = {
     When.queue_expired: "queue_expires_at <= {now}",
     When.unpublished: "manifest_json IS NOT NULL AND published_at IS NULL",
 }
+
+#: The column `wake_at` does not know this condition: databases of older releases have
+#: the column, too. The jobs that run are few, and the index by status finds them.
+_PUBLISHING_DUE: Final = (
+    f"status = 'running' AND reason = '{Reason.PUBLISHING}' AND resend_at <= {{now}}"
+)
 
 Parameters = dict[str, Any]
 
@@ -94,9 +101,17 @@ class Statements:
             " AND status IN ('queued', 'running', 'deferred') GROUP BY status"
         )
         due = f"SELECT {_WITHOUT_PAYLOADS} {mine} AND wake_at <= {moment}"
-        self.due = self.ready(f"{due} AND status <> 'queued' ORDER BY wake_at LIMIT :limit")
+        publishing = _PUBLISHING_DUE.format(now=moment)
+        self.due = self.ready(
+            f"SELECT * FROM ({due} AND status <> 'queued' ORDER BY wake_at LIMIT :limit) AS others"
+            f" UNION ALL SELECT * FROM (SELECT {_WITHOUT_PAYLOADS} {mine} AND {publishing}"
+            " ORDER BY seq LIMIT :limit) AS publishing"
+        )
         self.due_queued = self.ready(f"{due} AND status = 'queued' ORDER BY wake_at LIMIT :limit")
-        self.due_one = self.ready(f"{due} AND id = :id")
+        self.due_one = self.ready(
+            f"SELECT {_WITHOUT_PAYLOADS} {mine} AND id = :id"
+            f" AND (wake_at <= {moment} OR {publishing})"
+        )
         dead = f"FROM chariots_job_workers WHERE app = :app AND alive_until <= {clock} - 3600.0"
         # In order, so that PostgreSQL takes the index: it cannot guess how few there are.
         self.any_expired = self.ready(

@@ -24,6 +24,7 @@ from chariots_core.jobs.record import (
 )
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, QueueJobStore
+from chariots_core.jobs.waking import wake_at
 from chariots_core.jobs_sql import rows
 from chariots_core.jobs_sql.schema import SCHEMA
 from chariots_core.jobs_sql.statements import Change, Statements
@@ -153,18 +154,24 @@ class SqlJobStore(QueueJobStore):
 
     def due(self, *, job_id: str | None = None, limit: int = 100) -> Sequence[JobRecord]:
         if job_id is None:
-            found = self._transactions.read(self._statements.due, {"app": self.app, "limit": limit})
-            if (left := limit - len(found)) > 0:
-                found += self._transactions.read(
+            urgent = self._transactions.read(
+                self._statements.due, {"app": self.app, "limit": limit}
+            )
+            # The rows come from two lists, each in its own order.
+            records = sorted(map(rows.job_from, urgent), key=_waits_since)[:limit]
+            found: list[Row] = []
+            if (left := limit - len(records)) > 0:
+                found = self._transactions.read(
                     self._statements.due_queued, {"app": self.app, "limit": left}
                 )
         elif is_job_id(job_id):
+            records = []
             found = self._transactions.read(
                 self._statements.due_one, {"app": self.app, "id": job_id}
             )
         else:
-            found = []
-        return [rows.job_from(row) for row in found]
+            return []
+        return [*records, *map(rows.job_from, found)]
 
     def expire(self, *, limit: int = 1000) -> int:
         statements, app = self._statements, self.app
@@ -261,6 +268,10 @@ def _new_row(app: str, job: NewJob, idempotency: IdempotencyKey | None) -> dict[
     row["key"] = idempotency.key if idempotency else None
     row["digest"] = idempotency.digest if idempotency else None
     return row
+
+
+def _waits_since(record: JobRecord) -> datetime:
+    return wake_at(record) or record.created_at
 
 
 def _record(row: Row | None) -> JobRecord | None:

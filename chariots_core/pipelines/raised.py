@@ -8,12 +8,25 @@ attribute, or refuse all; so their own methods are asked for none of it.
 from __future__ import annotations
 
 from contextlib import suppress
+from enum import Enum
 from typing import Final
 
 #: Where a run leaves the leaf path of the node whose op raised.
 NODE_ATTRIBUTE: Final = "__chariots_node__"
 
+_ORIGIN: Final = "__chariots_origin__"
 _NOTES: Final = "__notes__"
+
+
+class Origin(Enum):
+    """
+    The part of a job in which an exception was raised.
+    """
+
+    #: the run itself: ops, callbacks, the output as JSON
+    run = "run"
+    #: saving what the run trained
+    staging = "staging"
 
 
 def set_node(error: BaseException, path: str) -> None:
@@ -30,6 +43,23 @@ def node_of(error: BaseException) -> str | None:
     """
     node = _own(error, NODE_ATTRIBUTE)
     return node if isinstance(node, str) else None
+
+
+def set_origin(error: BaseException, origin: Origin) -> None:
+    """
+    Write on *error* the part of a job that raised it. Never raises itself.
+    """
+    with suppress(Exception):
+        object.__setattr__(error, _ORIGIN, origin)
+
+
+def origin_of(error: BaseException) -> Origin | None:
+    """
+    The part of a job that raised *error*; ``None``: another one, or it is not known.
+    Never raises itself.
+    """
+    origin = _own(error, _ORIGIN)
+    return origin if isinstance(origin, Origin) else None
 
 
 def add_note(error: BaseException, note: str) -> None:

@@ -18,7 +18,11 @@ from chariots_core.pipelines import BaseNode
 from chariots_core.server.problems import PROBLEMS
 
 #: The problem that a failed job is; by default named like its reason.
-_PROBLEM_OF_REASON: Final = {Reason.USER_ERROR: "execution-failed", None: "execution-failed"}
+_PROBLEM_OF_REASON: Final = {
+    None: "execution-failed",
+    Reason.PUBLISHING: "publication-failed",
+    Reason.USER_ERROR: "execution-failed",
+}
 
 JOBS: Final = "/api/v1/jobs"
 PIPELINES: Final = "/api/v1/pipelines"

@@ -65,7 +65,7 @@ class Commits:
                     value_ref=ending.value_ref,
                     output=output or None,
                 ),
-                lambda now: now.status is JobStatus.done,
+                lambda now: _is_completed(now, record, ending),
             )
         log_failure(record, ending)
         return self._write(
@@ -79,7 +79,10 @@ class Commits:
                 retryable=ending.retryable,
                 output=output or None,
             ),
-            lambda now: now.attempt == record.attempt and now.error == ending.error,
+            lambda now: (
+                (now.token, now.attempt) == (record.token, record.attempt)
+                and now.error == ending.error
+            ),
         )
 
     def release(self, record: JobRecord, reason: str, delay: float) -> JobRecord | None:
@@ -93,7 +96,10 @@ class Commits:
         return self._write(
             record,
             partial(lifecycle.release, self._store, record, reason=reason, delay=delay),
-            lambda now: now.attempt < record.attempt or now.status is JobStatus.failed,
+            lambda now: (
+                now.token == record.token
+                and (now.attempt < record.attempt or now.status is JobStatus.failed)
+            ),
         )
 
     def _write(
@@ -131,6 +137,17 @@ class Commits:
             extra={"action": "commit_failed", "job_id": record.id},
         )
         return None
+
+
+def _is_completed(now: JobRecord, record: JobRecord, output: JobOutput) -> bool:
+    """
+    Whether *now* has the result of the attempt in *record*.
+    """
+    if output.manifest_json is None:
+        return (now.token, now.status) == (record.token, JobStatus.done)
+    # The commit of an outcome with a manifest has raised the token.
+    own = (now.token, now.attempt) == (record.token + 1, record.attempt)
+    return own and (now.is_publishing or now.status is JobStatus.done)
 
 
 def log_failure(record: JobRecord, failure: Failure) -> None:
@@ -178,6 +195,6 @@ class _Again:
             return self._write()
         except StaleAttempt:
             now = self._store.get(self._record.id)
-            if now.token == self._record.token and self._is_written(now):
+            if self._is_written(now):
                 return now
             raise

@@ -100,13 +100,15 @@ class RunnerApp(Protocol):
             NotJSONError: JSON cannot carry the result.
             PayloadTooLarge: the result is over the limit.
             VersionError: the pipeline cannot be loaded with valid links.
+            OpStoreError: a model cannot be loaded.
+            ChariotsError: another failure outside of the run.
             BaseException: whatever an op raises, with the name of its node as
                 the attribute ``__chariots_node__``.
         """
 
     def publish(self, record: JobRecord) -> None:
         """
-        Make what a done job trained known to the op store; idempotent.
+        Publish in the op store what a job trained, once its outcome is decided; idempotent.
         """
 
     def dispatch(self, record: JobRecord) -> None:
@@ -141,7 +143,8 @@ class RunOutcome(Enum):
     `HANDED_BACK`: then the message is to stay, or to be put back.
     """
 
-    #: the result is committed
+    #: the result is committed; the job is ``done``, or will be once any process has
+    #: published what it trained
     DONE = "done"
     #: the failure is committed
     FAILED = "failed"

@@ -16,6 +16,8 @@ from chariots_core.workers.contracts import RunnerApp, RunOutcome
 
 logger = logging.getLogger(__name__)
 
+_NOT_PUBLISHED: Final = "job %s is not published yet; a later tick publishes it"
+
 _OUTCOMES: Final = {
     JobStatus.done: RunOutcome.DONE,
     JobStatus.failed: RunOutcome.FAILED,
@@ -28,8 +30,10 @@ def follow_up(app: RunnerApp, record: JobRecord) -> RunOutcome:
     """
     What comes after a commit. Whatever fails here, `tick` does again.
     """
-    if record.is_unpublished:
-        _try(_publish, app, record, "what job %s trained is not published yet", "publish_failed")
+    if record.is_publishing:
+        _try(_publish, app, record, _NOT_PUBLISHED, "publish_failed")
+        # The outcome is decided, even if another process will make the job `done`.
+        return RunOutcome.DONE
     if record.status is JobStatus.queued:
         _try(_dispatch, app, record, "job %s is not handed to the queue yet", "dispatch_failed")
     emit(app, record)
@@ -58,8 +62,11 @@ def emit(app: RunnerApp, record: JobRecord) -> None:
 
 
 def _publish(app: RunnerApp, record: JobRecord) -> None:
+    # The process that makes the job `done` tells the observers.
     app.publish(record)
-    lifecycle.mark_published(app.job_store, record)
+    written = lifecycle.mark_published(app.job_store, record)
+    if written is not None:
+        emit(app, written)
 
 
 def _dispatch(app: RunnerApp, record: JobRecord) -> None:

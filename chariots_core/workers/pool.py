@@ -376,7 +376,7 @@ class BaseWorkerPool(ABC):
         for changed in report.changed:
             self.app.emit(changed.status.value, changed)
         # Read last: somebody else may have settled what was due just now.
-        return store.get(job_id)
+        return store.get(job_id).shown
 
     # -- workers
 

@@ -365,7 +365,11 @@ class WorkerSession:
         """
         query = JobQuery(status=JobStatus.running, limit=1000)
         for record in self._store.list_jobs(query):
-            if record.worker == self.worker_id and not self._runner.has_begun(record):
+            if (
+                record.worker == self.worker_id
+                and not record.is_publishing
+                and not self._runner.has_begun(record)
+            ):
                 _log.warning(
                     "job %s was claimed for worker %s, which did not hear of it: it is handed back",
                     *(record.id, self.worker_id),

@@ -23,6 +23,7 @@ import pytest
 from chariots_core.errors import JobNotFound, NotJSONError
 from chariots_core.jobs import (
     Created,
+    FromNow,
     Guard,
     IdempotencyKey,
     JobRecord,
@@ -143,6 +144,24 @@ class DoneBeforeResult(StoreProxy):
         return record
 
 
+class DoneBeforeModels(StoreProxy):
+    """
+    A training is done with its commit, before its models are published.
+    """
+
+    def _compare_and_set(
+        self,
+        guard: Guard,
+        status: JobStatus,
+        changes: Mapping[str, Any],
+        events: Sequence[NewEvent],
+    ) -> JobRecord | None:
+        if changes.get("manifest_json") is not None:
+            status = JobStatus.done
+            changes = {**changes, "reason": None, "finished_at": FromNow(), "resend_at": None}
+        return super()._compare_and_set(guard, status, changes, events)
+
+
 STORES: Mapping[str, type[StoreProxy]] = {
     "in memory": InMemory,
     "without options": WithoutOptions,
@@ -151,6 +170,7 @@ STORES: Mapping[str, type[StoreProxy]] = {
     "without counting": WithoutCounting,
     "late queued": LateQueued,
     "done before result": DoneBeforeResult,
+    "done before models": DoneBeforeModels,
 }
 
 

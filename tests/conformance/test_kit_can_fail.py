@@ -38,6 +38,7 @@ OTHERS = (
     ("done before result", "test_20_done_comes_with_its_result"),
     ("ready at once", "test_61_a_spawned_worker_is_ready_when_it_says_so"),
     ("shared seed", "test_63_fresh_jobs_share_nothing"),
+    ("done before models", "test_68_a_kill_before_the_publication_only_delays_it"),
     ("published by the attempt", "test_68_a_kill_before_the_publication_only_delays_it"),
 )
 

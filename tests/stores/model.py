@@ -8,6 +8,7 @@ from __future__ import annotations
 import attrs
 
 from chariots_core.jobs import JobRecord, JobStatus, NewJob, Reason
+from chariots_core.jobs.outcomes import PUBLISH_AFTER, PUBLISH_CAP, PUBLISH_DEADLINE
 
 QUEUED, RUNNING = JobStatus.queued, JobStatus.running
 DEFERRED, DONE, FAILED = JobStatus.deferred, JobStatus.done, JobStatus.failed
@@ -35,9 +36,6 @@ class ModelJob:
     queue_ends: int | None = None
     expires: int | None = None
     value: str | None = None
-    trained: bool = False
-    published: bool = False
-    publish_after: int | None = None
     commits: int = 0
     events: list[State] = attrs.field(factory=list)
 
@@ -72,7 +70,7 @@ class ModelJob:
 
     @property
     def is_unpublished(self) -> bool:
-        return self.status is DONE and self.trained and not self.published
+        return self.status is RUNNING and self.reason == Reason.PUBLISHING
 
     def owns(self, held: JobRecord) -> bool:
         """
@@ -84,7 +82,7 @@ class ModelJob:
         return self.status is QUEUED and not _past(self.queue_ends, now)
 
     def is_forgotten(self, now: int) -> bool:
-        return self.status.is_final and _past(self.expires, now) and not self.is_unpublished
+        return self.status.is_final and _past(self.expires, now)
 
     @property
     def is_nameless(self) -> bool:
@@ -97,13 +95,15 @@ class ModelJob:
         """
         Whether a tick has to look at it.
         """
+        if self.is_unpublished:
+            return _past(self.resend_at, now)
         if self.status is RUNNING:
             return _past(self.lease_until, now)
         if self.status is QUEUED:
             return _past(self.resend_at, now) or _past(self.queue_ends, now)
         if self.status is DEFERRED:
             return _past(self.due_at, now) or _past(self.queue_ends, now)
-        return self.is_unpublished and (self.publish_after is None or self.publish_after <= now)
+        return False
 
     # -- events
 
@@ -118,9 +118,16 @@ class ModelJob:
         self.tell("state")
 
     def complete(self, now: int, value: str, *, trained: bool) -> None:
-        self.status, self.value, self.trained = DONE, value, trained
+        self.value = value
         self.commits += 1
-        self.end(now, None)
+        if not trained:
+            self.status = DONE
+            self.end(now, None)
+            return
+        self.reason, self.token = Reason.PUBLISHING, self.token + 1
+        self.lease_until, self.resend_at = None, now + int(PUBLISH_AFTER)
+        self.queue_ends = now + int(PUBLISH_DEADLINE)
+        self.tell("publishing")
 
     def fail(self, now: int, reason: str, *, retryable: bool) -> None:
         if retryable and not self.cancel and self.attempt < self.asked.max_attempts:
@@ -148,7 +155,7 @@ class ModelJob:
         self.tell("state")
 
     def request_cancel(self, now: int) -> None:
-        if self.status.is_final or self.cancel:
+        if self.status.is_final or self.is_unpublished or self.cancel:
             return
         self.cancel = True
         if self.status is RUNNING:
@@ -178,9 +185,23 @@ class ModelJob:
             self.hand_over(now)
         return True
 
-    def publish(self) -> None:
-        self.published = True
-        self.tell("published")
+    def publish(self, now: int) -> None:
+        self.status = DONE
+        self.end(now, None)
+
+    def fail_to_publish(self, now: int) -> None:
+        """
+        A publication was tried in vain: again later, or never.
+        """
+        assert self.resend_at is not None
+        assert self.queue_ends is not None
+        if now - self.resend_at > PUBLISH_CAP:
+            self.queue_ends = now + int(PUBLISH_DEADLINE)
+        age = int(PUBLISH_DEADLINE) - (self.queue_ends - now)
+        self.resend_at = now + min(max(age, int(PUBLISH_AFTER)), int(PUBLISH_CAP))
+        if _past(self.queue_ends, now):
+            self.status, self.value = FAILED, None
+            self.end(now, Reason.PUBLICATION_FAILED)
 
     # -- parts
 

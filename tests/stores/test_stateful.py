@@ -40,6 +40,7 @@ from chariots_core.jobs import (
     lifecycle,
     wake_at,
 )
+from chariots_core.jobs.publication import settle_publications
 from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.testing.job_store_contract.harness import together
 from chariots_core.testing.stepped_redis import SteppedRedis
@@ -261,9 +262,13 @@ class Story(RuleBasedStateMachine):
         self.database.advance(seconds)
         self.now += seconds
 
-    @rule(n=st.integers(1, 3), fails=st.booleans())
-    def some_tick(self, n: int, fails: bool) -> None:
+    @rule(n=st.integers(1, 3), fails=st.booleans(), full=st.booleans())
+    def some_tick(self, n: int, fails: bool, full: bool) -> None:
         sent: list[tuple[str, int]] = []
+
+        def publish(_record: JobRecord) -> None:
+            if full:
+                raise OSError("no space left on device")
 
         def dispatch(record: JobRecord) -> None:
             sent.append((record.id, record.generation))
@@ -271,10 +276,22 @@ class Story(RuleBasedStateMachine):
                 raise ConnectionError("the broker is down")
 
         def one(i: int) -> TickReport:
-            return tick(self.handles[i % 2], dispatch=dispatch, publish=lambda _record: None)
+            return tick(self.handles[i % 2], dispatch=dispatch, publish=publish)
 
         together(n, one)
-        assert Counter(self.settled(list(self.jobs.values()))) == Counter(sent)
+        settled = self.settled(list(self.jobs.values()), full=full)
+        assert Counter(settled) == Counter(sent)
+
+    @rule(full=st.booleans())
+    def somebody_loads(self, full: bool) -> None:
+        def publish(_record: JobRecord) -> None:
+            if full:
+                raise OSError("no space left on device")
+
+        settle_publications(self.store, publish)
+        for job in self.jobs.values():
+            if job.is_unpublished and not full:
+                job.publish(self.now)
 
     @precondition(lambda self: self.jobs)
     @rule(data=st.data())
@@ -301,7 +318,8 @@ class Story(RuleBasedStateMachine):
             record = self.handles[1].get(job_id)
             assert job.facts == {name: getattr(record, name) for name in job.facts}
             assert record.attempt <= record.max_attempts
-            assert job.commits == int(record.status is JobStatus.done)
+            committed = record.status is JobStatus.done or record.is_unpublished
+            assert job.commits == int(committed or record.reason == Reason.PUBLICATION_FAILED)
             if record.status in (JobStatus.queued, JobStatus.deferred):
                 assert (None, None) == (record.worker, record.started_at)
 
@@ -345,13 +363,15 @@ class Story(RuleBasedStateMachine):
         held = data.draw(st.sampled_from(self.held))
         return held, self.jobs[held.id]
 
-    def settled(self, jobs: list[ModelJob]) -> list[tuple[str, int]]:
+    def settled(self, jobs: list[ModelJob], *, full: bool = False) -> list[tuple[str, int]]:
         sent = []
         for job in jobs:
             if not job.is_due(self.now):
                 continue
-            if job.is_unpublished:
-                job.publish()
+            if job.is_unpublished and full:
+                job.fail_to_publish(self.now)
+            elif job.is_unpublished:
+                job.publish(self.now)
             elif job.tick(self.now):
                 sent.append((job.asked.id, job.generation))
         return sent

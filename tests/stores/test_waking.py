@@ -13,20 +13,29 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import given, settings
 
-from chariots_core.jobs import JobRecord, JobStatus, wake_at
+from chariots_core.jobs import JobRecord, JobStatus, Reason, wake_at
 from chariots_core.jobs_sql.schema import jobs
+from chariots_core.jobs_sql.statements import _PUBLISHING_DUE
 from chariots_core.sql import Database
 
+#: Conditions of the statements, each with a moment in place of the clock.
+IS_DUE = f"wake_at <= :now OR ({_PUBLISHING_DUE.format(now=':now')})"
+
 TIMES = ("lease_until", "due_at", "resend_at", "queue_expires_at", "finished_at", "published_at")
+
+TEXTS = ("status", "reason", "manifest_json")
+SECONDS = range(1, 6)
 
 whole_seconds = st.none() | st.integers(1, 5)
 records = st.fixed_dictionaries(
     {
         "status": st.sampled_from(JobStatus),
+        "reason": st.sampled_from([None, Reason.RETRYING, Reason.PUBLISHING]),
         "manifest_json": st.sampled_from([None, "{}"]),
         **dict.fromkeys(TIMES, whole_seconds),
     }
-)
+    # What is publishing has no lease any more.
+).map(lambda facts: facts | {"lease_until": None} if _is_publishing(facts) else facts)
 
 
 @pytest.fixture(name="sqlite", scope="module")
@@ -47,7 +56,7 @@ def _postgresql(postgres_database: str) -> Iterator[Database]:
 @given(facts=records)
 def test_sqlite_wakes_as_core_does(sqlite: Database, facts: dict[str, Any]) -> None:
     """
-    SQLite's column ``wake_at`` is `wake_at` of the record.
+    SQLite finds a job due when `wake_at` of the record says so.
     """
     assert _as_core_says(facts) == _as_the_database_says(sqlite, facts)
 
@@ -56,12 +65,19 @@ def test_sqlite_wakes_as_core_does(sqlite: Database, facts: dict[str, Any]) -> N
 @given(facts=records)
 def test_postgresql_wakes_as_core_does(postgresql: Database, facts: dict[str, Any]) -> None:
     """
-    PostgreSQL's column ``wake_at`` is `wake_at` of the record.
+    PostgreSQL finds a job due when `wake_at` of the record says so.
     """
     assert _as_core_says(facts) == _as_the_database_says(postgresql, facts)
 
 
-def _as_core_says(facts: dict[str, Any]) -> float | None:
+def _is_publishing(facts: dict[str, Any]) -> bool:
+    return (facts["status"], facts["reason"]) == (JobStatus.running, Reason.PUBLISHING)
+
+
+def _as_core_says(facts: dict[str, Any]) -> list[bool]:
+    """
+    Whether it is due at each second.
+    """
     times: dict[str, Any] = {name: _moment(facts[name]) for name in TIMES}
     record = JobRecord(
         id="j",
@@ -72,29 +88,37 @@ def _as_core_says(facts: dict[str, Any]) -> float | None:
         queue="default",
         created_at=datetime.fromtimestamp(0, UTC),
         status=facts["status"],
+        reason=facts["reason"],
         manifest_json=facts["manifest_json"],
         **times,
     )
     moment = wake_at(record)
-    return None if moment is None else moment.timestamp()
+    return [moment is not None and moment.timestamp() <= now for now in SECONDS]
 
 
 def _moment(seconds: int | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _as_the_database_says(database: Database, facts: dict[str, Any]) -> float | None:
+def _as_the_database_says(database: Database, facts: dict[str, Any]) -> list[bool]:
     computed = jobs.c.wake_at.computed
     assert computed is not None
     row = ", ".join(
         [
             *(f"CAST(:{name} AS double precision) AS {name}" for name in TIMES),
-            *(f"CAST(:{name} AS text) AS {name}" for name in ("status", "manifest_json")),
+            *(f"CAST(:{name} AS text) AS {name}" for name in TEXTS),
         ]
     )
-    statement = sa.text(f"SELECT {computed.sqltext} FROM (SELECT {row}) AS job")
+    statement = sa.text(
+        f"SELECT coalesce({IS_DUE}, FALSE) FROM"
+        f" (SELECT *, {computed.sqltext} AS wake_at FROM (SELECT {row}) AS job) AS computed"
+    )
     with database.reading() as connection:
-        found: float | None = connection.execute(
-            statement, {**facts, "status": facts["status"].value}
-        ).scalar_one()
-    return found
+        return [
+            bool(
+                connection.execute(
+                    statement, {**facts, "status": facts["status"].value, "now": now}
+                ).scalar_one()
+            )
+            for now in SECONDS
+        ]

@@ -106,13 +106,9 @@ class Soak(KitFixtures):
         assert [] == [n for n, job in enumerate(ended) if starts[n] > job.attempt]
         assert {1} == set(commits)
         assert [] == restarts
-        # Whoever is killed last may have left a training to publish.
-        worker()
+        # A training that is done is published, whatever process was killed.
         trained = [job for job in ended if job.pipeline == "train"]
-        deployment.until(
-            lambda: not any(job.is_unpublished for job in _now(deployment, trained)),
-            "every training is published",
-        )
+        assert [] == [job.id for job in trained if job.is_unpublished]
         assert len(trained) == len(versions(deployment) - before)
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
-from chariots_core.jobs import JobStatus
+from chariots_core.jobs import JobStatus, Reason
+from chariots_core.jobs.lifecycle import request_cancel
 from chariots_core.testing.conformance.behaviours import basic
 from chariots_core.testing.conformance.fixtures import KitFixtures
 from chariots_core.testing.conformance.harness import Deployment
@@ -27,7 +28,7 @@ class Training(KitFixtures):
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
         """
-        68: a training that ends well publishes one version.
+        68: a training that ends well has published one version when it reads done.
         """
         before = registered(deployment)
         worker()
@@ -36,7 +37,6 @@ class Training(KitFixtures):
 
         deployment.done(record.id)
 
-        published(deployment, record.id)
         assert 1 == len(versions(deployment) - before)
 
     def test_68_a_lost_attempt_publishes_nothing_and_its_retry_does_once(
@@ -59,7 +59,6 @@ class Training(KitFixtures):
         worker()
 
         deployment.done(record.id)
-        published(deployment, record.id)
         assert 1 == len(versions(deployment) - before)
 
     def test_68_a_stale_attempt_publishes_nothing(
@@ -77,7 +76,6 @@ class Training(KitFixtures):
         second = deployment.started(times=2)
         deployment.gate().open(second)
         deployment.done(record.id)
-        published(deployment, record.id)
         after = versions(deployment)
 
         deployment.gate().open()
@@ -97,7 +95,8 @@ class Training(KitFixtures):
         self, deployment: Deployment, worker: Callable[..., Workers]
     ) -> None:
         """
-        68: killed between commit and publication: the next tick, anywhere, publishes.
+        68: killed between commit and publication: the job reads running, without its
+        value, until a tick, anywhere, has published; then it is done.
         """
         before = registered(deployment)
         trap = deployment.trap("before_publish", signal.SIGKILL)
@@ -106,15 +105,27 @@ class Training(KitFixtures):
         deployment.gate().open()
         killed.wait()
         assert deployment.sprung(trap)
-        done = deployment.peek(record.id)
-        assert (JobStatus.done, True) == (done.status, done.is_unpublished)
+        left = deployment.peek(record.id)
+        assert (JobStatus.running, Reason.PUBLISHING) == (left.status, left.reason)
+        assert (None, {}) == (left.shown.value, left.shown.versions)
         assert before == versions(deployment)
+        cancelled = request_cancel(deployment.store, record.id)
+        assert (left, False) == (cancelled, cancelled.cancel_requested)
 
         elsewhere = deployment.remote()
-        elsewhere.call("tick_for", seconds=0.0)
-        elsewhere.call("fetch", job_id=record.id)
 
-        assert not deployment.peek(record.id).is_unpublished
+        def is_done() -> bool:
+            elsewhere.call("tick_for", seconds=0.0)
+            seen = deployment.peek(record.id)
+            if seen.status is JobStatus.done:
+                return True
+            assert (JobStatus.running, Reason.PUBLISHING) == (seen.status, seen.reason)
+            return False
+
+        deployment.until(is_done, "the job is done")
+        done = deployment.peek(record.id)
+        assert (left.value_json, 1) == (done.value_json, done.attempt)
+        assert not done.is_unpublished
         assert 1 == len(versions(deployment) - before)
         elsewhere.call("tick_for", seconds=0.2)
         assert 1 == len(versions(deployment) - before)
@@ -133,12 +144,3 @@ def versions(deployment: Deployment) -> set[int]:
     The savings of the trained op that the op store has, each by its number.
     """
     return {saving.seq for saving in deployment.app.op_store.savings(OP)}
-
-
-def published(deployment: Deployment, job_id: str) -> None:
-    """
-    Wait until a job's training is marked as published.
-    """
-    deployment.until(
-        lambda: deployment.peek(job_id).published_at is not None, f"{job_id} is published"
-    )

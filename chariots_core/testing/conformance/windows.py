@@ -52,7 +52,7 @@ class TrappedStore(StoreProxy):
         events: Sequence[NewEvent],
     ) -> JobRecord | None:
         starts = guard.status is JobStatus.queued and status is JobStatus.running
-        commits = guard.status is JobStatus.running and status is JobStatus.done
+        commits = guard.status is JobStatus.running and changes.get("value_json") is not None
         if starts:
             self._before_claim()
         record = super()._compare_and_set(guard, status, changes, events)

@@ -13,7 +13,8 @@ from typing import Any, Protocol, TypeVar
 import attrs
 import pytest
 
-from chariots_core.jobs.lifecycle import claim
+from chariots_core.jobs.lifecycle import claim, complete
+from chariots_core.jobs.outcomes import finished_changes
 from chariots_core.jobs.record import JobRecord, NewJob
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import Guard, JobStore
@@ -121,6 +122,29 @@ def started(store: JobStore, lease: float = 30.0, **options: Any) -> JobRecord:
     record = claim(store, queued(store, **options).id, worker="w1", lease=lease)
     assert record is not None
     return record
+
+
+def trained(store: JobStore, lease: float = 30.0, **options: Any) -> JobRecord:
+    """
+    A job whose outcome is committed, with a manifest that is still to be published.
+    """
+    return complete(
+        store, started(store, lease, **options), value_json="1", manifest_json='{"m":1}'
+    )
+
+
+def trained_before(store: JobStore, **options: Any) -> JobRecord:
+    """
+    A job as releases before this one left it: ``done``, with an unpublished manifest.
+    """
+    record = started(store, **options)
+    written = store.compare_and_set(
+        Guard(job_id=record.id, status=JobStatus.running, token=record.token),
+        JobStatus.done,
+        finished_changes(record) | {"value_json": "1", "manifest_json": '{"m":1}'},
+    )
+    assert written is not None
+    return written
 
 
 def together(n: int, act: Callable[[int], T]) -> list[T]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from chariots_core.errors import InvalidTransition, JobNotFound
-from chariots_core.jobs.lifecycle import complete
+from chariots_core.jobs.lifecycle import complete, mark_published
 from chariots_core.jobs.record import JobError, Progress
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import (
@@ -66,9 +66,10 @@ class RecordContract(StoreTests):
         (14) Inputs and results come back as they were; null is a result.
         """
         running = started(store, input_json=text)
-        done = complete(store, running, value_json=text, manifest_json=text)
+        committed = complete(store, running, value_json=text, manifest_json=text)
+        mark_published(store, committed)
 
-        read = store.get(done.id)
+        read = store.get(committed.id)
         assert (text, text, text) == (read.input_json, read.value_json, read.manifest_json)
         assert json.loads(text) == read.value
 

@@ -13,15 +13,21 @@ from chariots_core.jobs.lifecycle import (
     fail,
     release,
 )
+from chariots_core.jobs.outcomes import PUBLISH_AFTER
+from chariots_core.jobs.publication import settle_publications
+from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import JobStore
-from chariots_core.jobs.tick import TickReport
+from chariots_core.jobs.tick import TickReport, tick
 from chariots_core.testing.job_store_contract.harness import (
     StoreHarness,
     Ticker,
     TickTests,
     queued,
     started,
+    together,
+    trained,
+    trained_before,
 )
 
 
@@ -136,19 +142,106 @@ class TickContract(TickTests):
         assert "'p'" in ended.error.message
         assert 4 == offers
 
-    def test_unpublished_models(self, store: JobStore, ticker: Ticker) -> None:
+    def test_unpublished_models(
+        self, harness: StoreHarness, store: JobStore, ticker: Ticker
+    ) -> None:
         """
-        (68) What a job trained and did not publish is published by the next tick, once.
+        (68) What a job trained and its worker did not publish is published by a tick a
+        moment later, once, and the job is done; until then it reads running.
         """
-        done = complete(store, started(store), value_json="1", manifest_json='{"m":1}')
+        committed = trained(store, lease=0.5)
+        early = ticker()
+        harness.advance(PUBLISH_AFTER + 0.1)
+        report = ticker()
+
+        done = store.get(committed.id)
+        assert TickReport() == early
+        assert TickReport(published=1, changed=(done,)) == report
+        assert [(committed.id, '{"m":1}')] == [
+            (record.id, record.manifest_json) for record in ticker.published
+        ]
+        assert (JobStatus.done, False, "1") == (done.status, done.is_unpublished, done.value_json)
+        assert TickReport() == ticker()
+
+    def test_unpublished_models_of_an_older_release(self, store: JobStore, ticker: Ticker) -> None:
+        """
+        (68) A job that an older release left done and unpublished is published by the
+        next tick, once.
+        """
+        older = trained_before(store)
         report = ticker()
 
         assert 1 == report.published
-        assert [(done.id, '{"m":1}')] == [
-            (record.id, record.manifest_json) for record in ticker.published
-        ]
-        assert not store.get(done.id).is_unpublished
+        assert [older.id] == [record.id for record in ticker.published]
+        assert not store.get(older.id).is_unpublished
         assert TickReport() == ticker()
+
+    def test_publication_is_done_before_the_job(
+        self, harness: StoreHarness, store: JobStore
+    ) -> None:
+        """
+        (68) While a tick publishes, other processes read the job as running, and a
+        second tick does not publish it as well.
+        """
+        committed = trained(store)
+        harness.advance(PUBLISH_AFTER + 0.1)
+        seen: list[tuple[JobStatus, int]] = []
+        second = Ticker(store)
+
+        def publish(record: JobRecord) -> None:
+            second()
+            seen.append((store.get(record.id).status, len(second.published)))
+
+        tick(store, dispatch=print, publish=publish)
+
+        assert [(JobStatus.running, 0)] == seen
+        assert JobStatus.done is store.get(committed.id).status
+
+    def test_several_tick_at_the_publication(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (68) Of several processes that tick at the same moment, one publishes and one
+        reports it.
+        """
+        committed = trained(store)
+        harness.advance(PUBLISH_AFTER + 0.1)
+        tickers = [Ticker(harness.open()) for _ in range(4)]
+
+        reports = together(4, lambda n: tickers[n](committed.id))
+
+        assert 1 == sum(len(ticker.published) for ticker in tickers)
+        assert 1 == sum(report.published for report in reports)
+        assert [JobStatus.done] == [
+            record.status for report in reports for record in report.changed
+        ]
+        for ticker in tickers:
+            ticker.store.close()
+
+    def test_settled_publications(self, harness: StoreHarness, store: JobStore) -> None:
+        """
+        (68) `settle_publications` publishes the models of every decided outcome before a
+        tick would, and changes no other job; a publication that fails stops no other.
+        """
+        jobs = [trained(store, lease=0.1) for _ in range(3)]
+        plain = started(store)
+        harness.advance(0.2)
+        seen: list[str] = []
+
+        def publish(record: JobRecord) -> None:
+            assert record.manifest_json is not None
+            seen.append(record.id)
+            if record.id == jobs[1].id:
+                raise OSError("no space left on device")
+
+        ended = settle_publications(store, publish)
+
+        assert {job.id for job in jobs} == set(seen)
+        assert {(jobs[n].id, JobStatus.done) for n in (0, 2)} == {
+            (record.id, record.status) for record in ended
+        }
+        assert store.get(jobs[1].id).is_publishing
+        assert plain == store.get(plain.id)
+        assert [jobs[1].id] == [record.id for record in settle_publications(store, print)]
+        assert () == settle_publications(store, print)
 
     def test_lost_attempt_publishes_nothing(
         self, harness: StoreHarness, store: JobStore, ticker: Ticker
@@ -162,6 +255,7 @@ class TickContract(TickTests):
         second = claim(store, first.id, worker="w2", lease=30.0)
         assert second is not None
         complete(store, second, value_json="1", manifest_json='{"attempt":2}')
+        harness.advance(PUBLISH_AFTER + 0.1)
         ticker()
         ticker()
 

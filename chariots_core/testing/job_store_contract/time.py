@@ -12,6 +12,7 @@ import pytest
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs.changes import FromNow, Guard, When
 from chariots_core.jobs.lifecycle import claim, complete, fail, mark_published
+from chariots_core.jobs.outcomes import PUBLISH_AFTER
 from chariots_core.jobs.record import JobRecord, WorkerRecord
 from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import IdempotencyKey, JobQuery, JobStore
@@ -22,6 +23,8 @@ from chariots_core.testing.job_store_contract.harness import (
     new_job,
     queued,
     started,
+    trained,
+    trained_before,
 )
 
 #: Each condition of time: a job for which it holds after ten seconds, not before.
@@ -104,15 +107,33 @@ class TimeContract(StoreTests):
         assert first is not None
         assert claim(store, too_late.id, worker="w", lease=30.0) is None
 
-    def test_unpublished_is_due(self, store: JobStore) -> None:
+    def test_unpublished_is_due(self, harness: StoreHarness, store: JobStore) -> None:
         """
-        (68) A job that trained something is due until it is marked as published.
+        (68) A job that trained something is due a moment after its commit, with its
+        manifest, until it is marked as published; its old lease does not matter.
         """
-        done = complete(store, started(store), value_json="1", manifest_json='{"m":1}')
-        before = store.due()
-        mark_published(store, done)
+        committed = trained(store, lease=0.5)
+        early = (*store.due(), *store.due(job_id=committed.id))
+        harness.advance(PUBLISH_AFTER + 0.1)
+        found = (*store.due(), *store.due(job_id=committed.id))
+        mark_published(store, committed)
 
-        assert [(done.id, '{"m":1}')] == [(found.id, found.manifest_json) for found in before]
+        assert () == early
+        assert [(committed.id, '{"m":1}')] * 2 == [
+            (record.id, record.manifest_json) for record in found
+        ]
+        assert [] == list(store.due())
+        assert [] == list(store.due(job_id=committed.id))
+
+    def test_unpublished_of_an_older_release_is_due(self, store: JobStore) -> None:
+        """
+        (68) A job that an older release left done and unpublished is due at once.
+        """
+        older = trained_before(store)
+        found = store.due()
+        mark_published(store, older)
+
+        assert [(older.id, '{"m":1}')] == [(record.id, record.manifest_json) for record in found]
         assert [] == list(store.due())
 
     def test_due_is_bounded(self, harness: StoreHarness, store: JobStore) -> None:
@@ -137,13 +158,17 @@ class TimeContract(StoreTests):
             started(store, lease=40.0),
             queued(store, delay=10.0, queue_timeout=40.0),
             queued(store, resend_after=80.0, queue_timeout=30.0),
-            complete(store, started(store), value_json="1", manifest_json="{}"),
+            trained_before(store),
             queued(store, delay=20.0),
             complete(store, started(store), value_json="1"),
             queued(store),
+            trained(store),
         ]
-        waking = [records[n].id for n in (4, 2, 5, 3, 1, 0)]
-        for count in (1, 2, 3, 4, 5, 6, 6):
+        # When the last one is tried next lies between the leases and times of the others.
+        guard = Guard(job_id=records[8].id, status=JobStatus.running, when=When.unpublished)
+        store.compare_and_set(guard, None, {"resend_at": FromNow(25.0)})
+        waking = [records[n].id for n in (4, 2, 5, 8, 3, 1, 0)]
+        for count in (1, 2, 3, 5, 6, 7, 7):
             due = store.due()
             queued_ids = {records[n].id for n in (0, 3)}
             expected = sorted(waking[:count], key=queued_ids.__contains__)
@@ -153,8 +178,8 @@ class TimeContract(StoreTests):
             assert {
                 job_id for job_id, wake in waits.items() if wake is not None and wake <= now
             } == (set(waking[:count]))
-            harness.advance(11.0 if count < 5 else 21.0)
-        assert [None, None] == [wake_at(store.get(record.id)) for record in records[6:]]
+            harness.advance(11.0 if count < 6 else 21.0)
+        assert [None, None] == [wake_at(store.get(record.id)) for record in records[6:8]]
 
     def test_lost_workers_do_not_wait_for_the_queue(
         self, harness: StoreHarness, store: JobStore
@@ -175,8 +200,8 @@ class TimeContract(StoreTests):
         """
         (68) A job whose publication is put off is not due before, though it is unpublished.
         """
-        done = complete(store, started(store), value_json="1", manifest_json="{}")
-        guard = Guard(job_id=done.id, status=JobStatus.done, when=When.unpublished)
+        done = trained(store)
+        guard = Guard(job_id=done.id, status=JobStatus.running, when=When.unpublished)
         put_off = store.compare_and_set(guard, None, {"resend_at": FromNow(10.0)})
         early = store.due()
         held = store.compare_and_set(guard)
@@ -252,12 +277,18 @@ class TimeContract(StoreTests):
         """
         (68) A job whose models are not published is kept beyond its time.
         """
-        done = complete(store, started(store, result_ttl=1.0), value_json="1", manifest_json="{}")
+        committed = trained(store, result_ttl=1.0)
+        older = trained_before(store, result_ttl=1.0)
         harness.advance(10.0)
 
         assert 0 == store.expire()
-        assert done == store.get(done.id)
-        mark_published(store, done)
+        assert committed == store.get(committed.id)
+        assert older == store.get(older.id)
+        mark_published(store, older)
+        assert 1 == store.expire()
+        mark_published(store, committed)
+        assert 0 == store.expire()
+        harness.advance(1.1)
         assert 1 == store.expire()
 
     def test_forgotten_names_are_free(self, harness: StoreHarness, store: JobStore) -> None:

@@ -14,20 +14,32 @@ import attrs
 import chariots_core
 from chariots_core.errors import (
     BackendUnavailable,
+    ChariotsError,
     NotJSONError,
+    OpStoreError,
     PayloadTooLarge,
     PipelineError,
+    TrainingInProgress,
     VersionError,
 )
 from chariots_core.jobs.record import JobError
 from chariots_core.jobs.status import Reason
-from chariots_core.pipelines.raised import node_of
+from chariots_core.pipelines.raised import Origin, node_of, origin_of
 from chariots_core.workers.isolation.texts import bounded
 
 #: Bytes kept of an exception's message.
 MESSAGE_LIMIT: Final = 4 * 1024
 #: Bytes kept of its traceback.
 TRACEBACK_LIMIT: Final = 32 * 1024
+
+#: The reasons of errors that no op, callback or output caused.
+_OWN: Final = (
+    (PayloadTooLarge, Reason.RESULT_TOO_LARGE, False),
+    (VersionError, Reason.VERSION_CONFLICT, False),
+    (BackendUnavailable, Reason.STORE_UNAVAILABLE, True),
+    (TrainingInProgress, Reason.TRAINING_IN_PROGRESS, True),
+    (OpStoreError, Reason.MODEL_UNAVAILABLE, False),
+)
 
 _OURS: Final = str(Path(chariots_core.__file__).parent)
 
@@ -71,21 +83,41 @@ def describe(error: BaseException) -> JobError:
 
 def _judge(error: BaseException, node: str | None) -> tuple[str, bool]:
     """
-    The reason, and whether to try again. What an op raised is the user's own,
-    even if it is one of our errors.
+    The reason, and whether to try again. What an op or a callback raised is the
+    user's own, even if its class is one of this package.
     """
     # the class itself: isinstance would ask the error what it says of its class
     kind = type(error)
-    if node is None:
+    origin = origin_of(error)
+    if node is None and issubclass(kind, ChariotsError):
+        if origin is Origin.staging:
+            return _judge_staging(kind)
         if issubclass(kind, NotJSONError):
             return Reason.RESULT_NOT_SERIALIZABLE, False
-        if issubclass(kind, PayloadTooLarge):
-            return Reason.RESULT_TOO_LARGE, False
-        if issubclass(kind, VersionError):
-            return Reason.VERSION_CONFLICT, False
-        if issubclass(kind, BackendUnavailable):
-            return Reason.STORE_UNAVAILABLE, True
+        if origin is not Origin.run:
+            return _judge_own(kind)
     return Reason.USER_ERROR, not issubclass(kind, PipelineError)
+
+
+def _judge_staging(kind: type[BaseException]) -> tuple[str, bool]:
+    """
+    The same for an error of this package that was raised as the models were saved.
+    """
+    if issubclass(kind, TrainingInProgress):
+        return Reason.TRAINING_IN_PROGRESS, True
+    if issubclass(kind, BackendUnavailable):
+        return Reason.STORE_UNAVAILABLE, True
+    return Reason.PUBLICATION_FAILED, False
+
+
+def _judge_own(kind: type[BaseException]) -> tuple[str, bool]:
+    """
+    The same for an error of this package that was raised before or after the run.
+    """
+    for known, reason, retryable in _OWN:
+        if issubclass(kind, known):
+            return reason, retryable
+    return Reason.FRAMEWORK_ERROR, False
 
 
 def _node_of(error: BaseException) -> str | None:

@@ -12,7 +12,7 @@ import pytest
 
 from chariots_core.errors import JobNotFound
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id, is_job_id, new_job_id
-from chariots_core.jobs.status import JobStatus
+from chariots_core.jobs.status import JobStatus, Reason
 
 
 def record(**facts: Any) -> JobRecord:
@@ -114,13 +114,37 @@ def test_decoding() -> None:
         ({}, False),
         ({"manifest_json": "{}", "published_at": datetime(2026, 1, 1, tzinfo=UTC)}, False),
         ({"manifest_json": "{}", "status": JobStatus.running}, False),
+        ({"status": JobStatus.running, "reason": Reason.PUBLISHING}, True),
+        ({"status": JobStatus.failed, "reason": Reason.PUBLICATION_FAILED}, False),
+        ({"status": JobStatus.failed, "manifest_json": "{}"}, False),
     ],
 )
 def test_unpublished(facts: dict[str, Any], expected: bool) -> None:
     """
-    (68) Only a job that is done, trained something and did not publish it is unpublished.
+    (68) A job whose outcome waits for its publication is unpublished, and so is one that
+    an older release left done and not published.
     """
     assert expected is record(**facts).is_unpublished
+
+
+def test_outcome_is_hidden_until_it_is_published() -> None:
+    """
+    (68) A job that is publishing shows neither value nor versions; any other is shown
+    as it is.
+    """
+    outcome: dict[str, Any] = {
+        "value_json": "1",
+        "value_ref": "s3://bucket/key",
+        "versions": {"n": "1.2.3"},
+        "manifest_json": "{}",
+    }
+    publishing = record(status=JobStatus.running, reason=Reason.PUBLISHING, **outcome)
+    done = record(**outcome)
+
+    assert publishing.value is None
+    assert record(status=JobStatus.running, reason=Reason.PUBLISHING) == publishing.shown
+    assert publishing.shown.is_publishing
+    assert (1, done) == (done.value, done.shown)
 
 
 def test_secrets_are_not_printed() -> None:

@@ -294,21 +294,26 @@ def test_killed_between_commit_and_publication(
     start_worker: StartWorker, jobs: Jobs, store: SqlJobStore, app: FunctionApp
 ) -> None:
     """
-    What a job trained is published by the next tick, if its worker died after
-    the commit (68).
+    If a worker dies between commit and publication, the job reads running until a
+    tick has published what it trained, and then it is done (68).
     """
     worker = start_worker(die_in_publish=True)
     job_id = jobs.submit("train", 1)
     worker.process.wait(10)
-    assert store.get(job_id).is_unpublished
+    left = store.get(job_id)
+    assert (JobStatus.running, Reason.PUBLISHING, None) == (left.status, left.reason, left.value)
 
-    def published() -> bool:
+    def over() -> bool:
         tick(store, dispatch=app.dispatch, publish=app.publish)
-        return store.get(job_id).published_at is not None
+        record = store.get(job_id)
+        assert (record.status is JobStatus.done) is (app.published == [job_id])
+        return record.status is JobStatus.done
 
-    wait_until(published)
+    wait_until(over)
 
-    assert [job_id] == app.published
+    record = store.get(job_id)
+    assert (left.value_json, 1) == (record.value_json, record.attempt)
+    assert record.published_at is not None
 
 
 def test_stopping_worker_finishes_its_job(

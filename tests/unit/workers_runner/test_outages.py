@@ -14,6 +14,7 @@ import pytest
 
 from chariots_core.errors import StaleAttempt, StoreUnavailable
 from chariots_core.jobs import lifecycle
+from chariots_core.jobs.publication import settle_publications
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import Guard, NewEvent
@@ -30,6 +31,8 @@ class UnreliableStore(SqlJobStore):
 
     #: decides, before a change and after it, whether the line is broken
     breaks: Callable[[str, JobStatus], bool] = staticmethod(lambda *_: False)
+    #: the same, for changes that write a manifest
+    breaks_manifest: Callable[[str, JobStatus], bool] = staticmethod(lambda *_: False)
     calls = 0
 
     def compare_and_set(
@@ -43,10 +46,12 @@ class UnreliableStore(SqlJobStore):
     ) -> JobRecord | None:
         self.calls += 1
         target = status or guard.status
-        if self.breaks("before", target):
+        has_manifest = (changes or {}).get("manifest_json") is not None
+        breaks = self.breaks_manifest if has_manifest else self.breaks
+        if breaks("before", target):
             raise StoreUnavailable("the store does not answer")
         written = super().compare_and_set(guard, status, changes, event=event, output=output)
-        if self.breaks("after", target):
+        if breaks("after", target):
             raise StoreUnavailable("the answer is lost")
         return written
 
@@ -145,6 +150,48 @@ def test_outage_at_the_commit(
     assert 4 == outage.hits
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_outage_at_the_commit_of_a_training(
+    when: str, make_runner: MakeRunner, jobs: Jobs, store: UnreliableStore, app: FunctionApp
+) -> None:
+    """
+    The outcome of a training is offered until the store takes it, and then published;
+    one that the store took without an answer counts as this attempt's (40, 68).
+    """
+    store.breaks_manifest = outage = Outage(JobStatus.running, when, times=3)
+
+    outcome, record = jobs.run(make_runner(), "train", "x")
+
+    assert RunOutcome.DONE is outcome
+    assert (JobStatus.done, 1) == (record.status, record.attempt)
+    assert [record.id] == app.published
+    assert 4 == outage.hits
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_outage_after_the_publication(
+    when: str,
+    make_runner: MakeRunner,
+    jobs: Jobs,
+    store: UnreliableStore,
+    app: FunctionApp,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """
+    If the store does not answer as a published job becomes done, the job is still
+    this worker's success, and a later publication makes it done (68).
+    """
+    store.breaks = Outage(JobStatus.done, when, times=1)
+
+    outcome, record = jobs.run(make_runner(), "train", "x")
+
+    assert RunOutcome.DONE is outcome
+    assert (when == "before") is record.is_publishing
+    assert "a later tick publishes it" in caplog.text
+    settle_publications(store, app.publish)
+    assert JobStatus.done is store.get(record.id).status
+
+
 def test_long_outage_at_the_commit(
     make_runner: MakeRunner,
     jobs: Jobs,
@@ -157,7 +204,7 @@ def test_long_outage_at_the_commit(
     published, and the tick settles the job as lost (40).
     """
     runner = make_runner(commit_patience=0.3)
-    store.breaks = Outage(JobStatus.done, "before", seconds=60)
+    store.breaks_manifest = Outage(JobStatus.running, "before", seconds=60)
 
     outcome, record = jobs.run(runner, "train", 1)
 

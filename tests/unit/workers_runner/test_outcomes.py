@@ -13,6 +13,7 @@ import attrs
 import pytest
 
 from chariots_core.jobs import lifecycle
+from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.workers.contracts import RunOutcome
@@ -241,20 +242,34 @@ def test_trained_is_published_after_the_commit(
     runner: JobRunner, jobs: Jobs, app: FunctionApp
 ) -> None:
     """
-    What a job trained is published once, after the commit that names it (68).
+    What a job trained is published once, after the commit that names it and before
+    the job reads done; observers learn of the end once (68).
     """
+    seen: list[tuple[JobStatus, str | None]] = []
+    publish = app.publish
+
+    def watched(record: JobRecord) -> None:
+        now = jobs.store.get(record.id)
+        seen.append((now.status, now.reason))
+        publish(record)
+
+    app.publish = watched  # type: ignore[method-assign]
     outcome, record = jobs.run(runner, "train", 1)
 
     assert RunOutcome.DONE is outcome
+    assert [(JobStatus.running, Reason.PUBLISHING)] == seen
     assert [record.id] == app.published
+    assert (JobStatus.done, None) == (record.status, record.reason)
     assert record.published_at is not None
+    assert [("running", record.id), ("done", record.id)] == app.emitted
 
 
 def test_failed_publication_is_left_to_the_tick(
     runner: JobRunner, jobs: Jobs, app: FunctionApp, caplog: pytest.LogCaptureFixture
 ) -> None:
     """
-    A job whose publication fails is done all the same, and stays unpublished for the tick (68).
+    A job whose publication fails is no longer its worker's: it reads running until a
+    tick has published it, and no observer hears of an end before that (68).
     """
     app.publish_error = OSError("the op store is on fire")
 
@@ -262,7 +277,12 @@ def test_failed_publication_is_left_to_the_tick(
         outcome, record = jobs.run(runner, "train", 1)
 
     assert RunOutcome.DONE is outcome
-    assert record.is_unpublished
+    assert (JobStatus.running, Reason.PUBLISHING, None) == (
+        record.status,
+        record.reason,
+        record.value,
+    )
+    assert [("running", record.id)] == app.emitted
     assert "the op store is on fire" in caplog.text
 
 

@@ -16,15 +16,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chariots_core.errors import (
+    ArtifactCorrupt,
+    ChariotsError,
+    ConfigurationError,
     NodeOutputError,
     NotJSONError,
+    OpStoreError,
     PayloadTooLarge,
+    PipelineError,
+    PipelineNotFound,
     StoreUnavailable,
+    TrainingInProgress,
+    UntrustedArtifact,
     VersionError,
 )
 from chariots_core.jobs.record import JobError, Progress
 from chariots_core.jobs.status import Reason
-from chariots_core.pipelines.raised import set_node
+from chariots_core.pipelines.raised import Origin, set_node, set_origin
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.isolation.board import ProgressBoard
 from chariots_core.workers.isolation.failures import describe, failure_of
@@ -237,11 +245,17 @@ def raised(error: BaseException, node: str | None = None) -> BaseException:
     ("error", "reason", "retryable"),
     [
         (ValueError("x"), Reason.USER_ERROR, True),
-        (NodeOutputError("two outputs, not one", node="n"), Reason.USER_ERROR, False),
         (NotJSONError("nan", path="$"), Reason.RESULT_NOT_SERIALIZABLE, False),
         (PayloadTooLarge("11 MB"), Reason.RESULT_TOO_LARGE, False),
         (VersionError("old"), Reason.VERSION_CONFLICT, False),
         (StoreUnavailable("down"), Reason.STORE_UNAVAILABLE, True),
+        (OpStoreError("no"), Reason.MODEL_UNAVAILABLE, False),
+        (ArtifactCorrupt("gone"), Reason.MODEL_UNAVAILABLE, False),
+        (UntrustedArtifact("pickle"), Reason.MODEL_UNAVAILABLE, False),
+        (TrainingInProgress("elsewhere"), Reason.TRAINING_IN_PROGRESS, True),
+        (PipelineNotFound("p"), Reason.FRAMEWORK_ERROR, False),
+        (ConfigurationError("x"), Reason.FRAMEWORK_ERROR, False),
+        (ChariotsError("x"), Reason.FRAMEWORK_ERROR, False),
     ],
 )
 def test_reasons(error: BaseException, reason: str, retryable: bool) -> None:
@@ -264,6 +278,54 @@ def test_errors_of_ops_are_the_users(error: BaseException) -> None:
     failure = failure_of(raised(error, node="n"))
 
     assert (Reason.USER_ERROR, "n") == (failure.reason, failure.error.node)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "retryable"),
+    [
+        (PipelineError("takes no input"), Reason.USER_ERROR, False),
+        (NodeOutputError("two outputs, not one", node="n"), Reason.USER_ERROR, False),
+        (VersionError("old"), Reason.USER_ERROR, True),
+        (OpStoreError("no"), Reason.USER_ERROR, True),
+        (StoreUnavailable("down"), Reason.USER_ERROR, True),
+        (ChariotsError("x"), Reason.USER_ERROR, True),
+        (OSError("x"), Reason.USER_ERROR, True),
+        (NotJSONError("nan", path="$"), Reason.RESULT_NOT_SERIALIZABLE, False),
+    ],
+)
+def test_errors_of_the_run_are_the_users(
+    error: BaseException, reason: str, retryable: bool
+) -> None:
+    """
+    What the guarded run raised outside of a node, a callback say, is the user's, whatever
+    its class.
+    """
+    set_origin(error, Origin.run)
+    failure = failure_of(raised(error))
+
+    assert (reason, retryable, None) == (failure.reason, failure.retryable, failure.error.node)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "retryable"),
+    [
+        (OpStoreError("cannot be saved"), Reason.PUBLICATION_FAILED, False),
+        (PayloadTooLarge("a model of 3 GB"), Reason.PUBLICATION_FAILED, False),
+        (TrainingInProgress("elsewhere"), Reason.TRAINING_IN_PROGRESS, True),
+        (StoreUnavailable("down"), Reason.STORE_UNAVAILABLE, True),
+    ],
+)
+def test_errors_of_saving_have_their_reason(
+    error: BaseException, reason: str, retryable: bool
+) -> None:
+    """
+    What went wrong as models were saved is not a result that is too large, or a model
+    that cannot be loaded.
+    """
+    set_origin(error, Origin.staging)
+    failure = failure_of(raised(error))
+
+    assert (reason, retryable) == (failure.reason, failure.retryable)
 
 
 class Silent(Exception):
