@@ -7,6 +7,7 @@ it opens nothing: a process may fork after it.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from weakref import WeakSet
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.faults import HiddenFaults
+from chariots_core.app.presence import Presence
 from chariots_core.app.settings import AppSettings
 from chariots_core.app.stores import default_op_store
 from chariots_core.app.submission import Submission, idempotency_of
@@ -28,6 +30,7 @@ from chariots_core.errors import (
     NotJSONError,
     PayloadTooLarge,
     PipelineNotFound,
+    StoreUnavailable,
 )
 from chariots_core.jobs.publication import settle_publications
 from chariots_core.jobs.record import JobRecord, NewJob, check_job_id
@@ -36,7 +39,7 @@ from chariots_core.jobs.tick import TICK_BUDGET, TickReport, tick
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
-from chariots_core.op_store.values import Manifest
+from chariots_core.op_store.values import Manifest, ProcessReport
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
 from chariots_core.pipelines.callbacks import checked_callbacks
 from chariots_core.pipelines.raised import node_of
@@ -46,6 +49,8 @@ from chariots_core.strict_json import decode, encode
 from chariots_core.workers.contracts import JobInput, JobOutput
 from chariots_core.workers.plugins import PluginManager, WorkerPoolSpec
 from chariots_core.workers.pool import BaseWorkerPool, JobOptions
+
+_log: Final = logging.getLogger(__name__)
 
 #: Seconds for which a count of workers is told again without asking the store.
 _WORKERS_KNOWN_FOR: Final = 1.0
@@ -120,6 +125,7 @@ class App:
             on_worker=self._goes_to_worker,
             app=lambda: self.import_spec or "MODULE:APP",
         )
+        self.presence = Presence(self.name, self.op_store, self.loaded.serving)
         self._execution = Execution(
             loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=own_callbacks
         )
@@ -201,12 +207,49 @@ class App:
         if self.pool is not None:
             self.settle_publications()
         self.loaded.load(name)
+        self.report_presence()
 
     def save(self, name: str) -> None:
         """
         Save what a pipeline trained, in whatever process, as versions that belong together.
         """
         self.loaded.save(name)
+
+    # -- the processes of the app
+
+    def report_presence(self, kind: str | None = None) -> None:
+        """
+        Report what this process serves to the op store.
+
+        A store that does not answer is no reason not to serve: it is told later.
+
+        Args:
+            kind: of which kind this process is; ``None``: as it was reported before.
+        """
+        self.presence.kind = kind or self.presence.kind
+        try:
+            self.presence.report()
+        except StoreUnavailable as error:
+            _log.debug("what this process serves was not reported: %s", error)
+
+    def processes(self) -> Sequence[ProcessReport]:
+        """
+        Return the live processes of the app, with the generation that each serves.
+
+        Raises:
+            StoreUnavailable: the op store does not answer.
+        """
+        self.report_presence()
+        return self.presence.processes()
+
+    def is_served_elsewhere(self, pipeline: str) -> bool:
+        """
+        Return whether a live worker of the app can serve *pipeline*.
+        """
+        return any(
+            process.kind == "worker" and process.serving.get(pipeline)
+            for process in self.presence.processes()
+        )
 
     # -- runs
 

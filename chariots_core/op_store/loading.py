@@ -391,9 +391,7 @@ class LoadedPipelines:
             except VersionError:
                 # once more, for an error that names what to run
                 known = self._known(self._loaded)
-                plan = self._with_moved(
-                    template, self._loaded[name], remedies.plan(known, name)
-                )
+                plan = self._with_moved(template, self._loaded[name], remedies.plan(known, name))
                 loaded = self._loader.activate(template, self._loaded[name], plan)
             self._loaded = {**self._loaded, name: loaded}
             return loaded

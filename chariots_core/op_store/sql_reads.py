@@ -29,8 +29,8 @@ from chariots_core.op_store.values import (
     Link,
     Manifest,
     OpVersion,
-    ProcessReport,
     Origin,
+    ProcessReport,
     names_code,
 )
 from chariots_core.versioning import Version

@@ -50,7 +50,9 @@ _CHANGES: Final = (
 )
 
 #: Changes of which two are no more than one.
-_REPEATABLE: Final = frozenset({"end_lease", "register", "register_name", "report", "take_lease", "validate"})
+_REPEATABLE: Final = frozenset(
+    {"end_lease", "register", "register_name", "report", "take_lease", "validate"}
+)
 
 
 @attrs.frozen(kw_only=True)

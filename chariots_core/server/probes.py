@@ -48,10 +48,41 @@ class ProbeViews:
         body: dict[str, Any] = {"status": "unavailable" if reasons else "ok"}
         if reasons:
             body["reasons"] = reasons
+        if checks["op_store"] is None and checks["pipelines"] is None:
+            body["pipelines"] = self._pipelines()
         if current_request().args.get("verbose", "0") not in ("0", "false"):
             body |= self._details(checks)
         fields = (("Retry-After", "5"),) if reasons else ()
         return answer(body, 503 if reasons else 200, fields)
+
+    def _pipelines(self) -> dict[str, Any]:
+        """
+        What of each pipeline serves here, and which processes cannot follow.
+        """
+        described: dict[str, Any] = {}
+        for name in self._app.pipelines:
+            loaded = self._app.serving(name)
+            described[name] = {
+                "loaded": loaded.is_loaded,
+                "generation": loaded.generation if loaded.is_loaded else None,
+                "newest_generation": loaded.newest[0],
+            }
+            if loaded.error is not None:
+                described[name]["reason"] = loaded.error.message
+            elif loaded.behind is not None:
+                described[name]["reason"] = loaded.behind
+        return described
+
+    def _processes(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "host": process.host,
+                "pid": process.pid,
+                "kind": process.kind,
+                "serving": dict(process.serving),
+            }
+            for process in self._app.processes()
+        ]
 
     def _ping_job_store(self) -> None:
         # the handle too is made under guard
@@ -66,6 +97,7 @@ class ProbeViews:
                 name: checks["op_store"] is None and self._app.is_loaded(name)
                 for name in self._app.pipelines
             },
+            "processes": self._processes() if checks["op_store"] is None else [],
             "backend": None if pool is None else pool.name,
             "workers": pool.n_workers if pool is not None and store_answers else 0,
             "risks": list(self._app.job_store.risks())

@@ -93,6 +93,7 @@ def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float
             return
         try:
             alive.tick()
+            alive.report_presence("web")
             if not told:
                 tell_risks(alive.job_store)
                 told = True

@@ -111,6 +111,16 @@ class RunnerApp(Protocol):
         Publish in the op store what a job trained, once its outcome is decided; idempotent.
         """
 
+    def report_presence(self, kind: str) -> None:
+        """
+        Report what this process, of that kind, can serve, so that others can tell.
+        """
+
+    def is_served_elsewhere(self, pipeline: str) -> bool:
+        """
+        Return whether a live worker of the app, with other code, can serve a pipeline.
+        """
+
     def dispatch(self, record: JobRecord) -> None:
         """
         Hand a queued job to the queue once more.

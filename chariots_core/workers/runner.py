@@ -25,6 +25,7 @@ from chariots_core.workers.followup import emit, follow_up, stale_outcome
 from chariots_core.workers.isolation import (
     Ending,
     Execution,
+    Failure,
     Host,
     StartAborted,
     make_executor,
@@ -309,6 +310,10 @@ class JobRunner:
         attempt = (record.id, record.token)
         try:
             ending = end()
+            if self._belongs_elsewhere(record, ending):
+                self._begun.discard(attempt)
+                delay = self._unknown_pipeline_delay(record)
+                return self._hand_back(record, Reason.VERSION_CONFLICT, delay)
             if ahead is not None and self._goes_on_after(ending):
                 self._aside(ahead, "looking ahead")
             settled = self._commits.outcome(record, ending, execution.output())
@@ -319,6 +324,19 @@ class JobRunner:
             return RunOutcome.STALE
         self._begun.discard(attempt)
         return follow_up(self._app, settled)
+
+    def _belongs_elsewhere(self, record: JobRecord, ending: Ending) -> bool:
+        """
+        Whether no op ran since the code of this worker has no models for the pipeline,
+        and another worker's code has.
+        """
+        if not isinstance(ending, Failure) or ending.reason != Reason.VERSION_CONFLICT:
+            return False
+        try:
+            return self._app.is_served_elsewhere(record.pipeline)
+        except Exception:
+            logger.exception("the processes of the app are not known")
+            return False
 
     def _bounded(self) -> AbstractContextManager[None]:
         """

@@ -354,6 +354,7 @@ class WorkerSession:
         )
         for record in report.changed:
             app.emit(record.status.value, record)
+        app.report_presence("worker")
 
     def _unless_in_doubt(self, ahead: Callable[[], None] | None) -> Callable[[], None] | None:
         # What is claimed and not running is taken for lost then.

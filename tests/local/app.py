@@ -101,6 +101,12 @@ class PlainApp:
     def publish(self, record: JobRecord) -> None:
         del record
 
+    def report_presence(self, kind: str) -> None: ...
+
+    def is_served_elsewhere(self, pipeline: str) -> bool:
+        del pipeline
+        return False
+
     def dispatch(self, record: JobRecord) -> None:
         self.pool.dispatch(record)
 

@@ -45,6 +45,7 @@ class FunctionApp:
         self.published: list[str] = []
         self.dispatched: list[str] = []
         self.emitted: list[tuple[str, str]] = []
+        self.elsewhere: set[str] = set()
         self.publish_error: Exception | None = None
 
     @property
@@ -76,6 +77,11 @@ class FunctionApp:
         if self.publish_error is not None:
             raise self.publish_error
         self.published.append(record.id)
+
+    def report_presence(self, kind: str) -> None: ...
+
+    def is_served_elsewhere(self, pipeline: str) -> bool:
+        return pipeline in self.elsewhere
 
     def dispatch(self, record: JobRecord) -> None:
         self.dispatched.append(record.id)
