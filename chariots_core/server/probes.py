@@ -48,9 +48,13 @@ class ProbeViews:
         body: dict[str, Any] = {"status": "unavailable" if reasons else "ok"}
         if reasons:
             body["reasons"] = reasons
+        verbose = current_request().args.get("verbose", "0") not in ("0", "false")
         if checks["op_store"] is None and checks["pipelines"] is None:
-            body["pipelines"] = self._pipelines()
-        if current_request().args.get("verbose", "0") not in ("0", "false"):
+            pipelines = self._pipelines()
+            # all of them, or those that somebody should look at
+            shown = {name: it for name, it in pipelines.items() if verbose or "reason" in it}
+            body |= {"pipelines": shown} if shown else {}
+        if verbose:
             body |= self._details(checks)
         fields = (("Retry-After", "5"),) if reasons else ()
         return answer(body, 503 if reasons else 200, fields)
