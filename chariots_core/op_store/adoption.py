@@ -167,11 +167,15 @@ def _other_class(op: LoadableOp, stored: OpVersion) -> str | None:
 
 def _newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
     for stored in client.savings(name):
-        if stored.digest is not None and (stored.origin is None or stored.origin.trained):
+        if _is_trained(stored):
             return stored
     return None
 
 
 def _versions(client: BaseOpStoreClient, name: str) -> str:
-    count = len({stored.version.identity for stored in client.savings(name)})
-    return "1 version" if count == 1 else f"{count} versions"
+    trained = {stored.version.identity for stored in client.savings(name) if _is_trained(stored)}
+    return "1 trained version" if len(trained) == 1 else f"{len(trained)} trained versions"
+
+
+def _is_trained(stored: OpVersion) -> bool:
+    return stored.digest is not None and (stored.origin is None or stored.origin.trained)

@@ -13,7 +13,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from itertools import chain
@@ -27,7 +27,7 @@ from chariots_core.errors import (
     VersionError,
 )
 from chariots_core.op_store import manifests, obstacles, remedies, states
-from chariots_core.op_store.adoption import check_classes, moved
+from chariots_core.op_store.adoption import adopt, check_classes, moved
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.leases import TrainingLease
 from chariots_core.op_store.loaded import Loaded, Loader
@@ -37,6 +37,7 @@ from chariots_core.op_store.training import TrainingRun, begin
 from chariots_core.op_store.values import Manifest, SavedOp
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
 from chariots_core.pipelines.pipeline import Pipeline
+from chariots_core.versioning import Version
 
 _log: Final = logging.getLogger(__name__)
 _clock: Final = time.monotonic
@@ -395,6 +396,22 @@ class LoadedPipelines:
                 loaded = self._loader.activate(template, self._loaded[name], plan)
             self._loaded = {**self._loaded, name: loaded}
             return loaded
+
+    def adopt(self, names: Collection[str] = ()) -> Mapping[str, Version]:
+        """
+        Take over the newest models of ops whose class moved.
+
+        Args:
+            names: the ops; none: all whose models another class saved.
+
+        Returns:
+            Op to its version from now on.
+
+        Raises:
+            OpVersionNotFound: the app or the store has no such op.
+            StoreUnavailable: the store cannot be reached.
+        """
+        return adopt(self._client, self._templates.values(), names)
 
     def save(self, name: str) -> None:
         """

@@ -170,7 +170,12 @@ def error_of(
     if obstacles.untrained:
         # one op at two places is one sentence
         ops = dict.fromkeys(parts[path].op for path in obstacles.untrained)
-        blockers = [f"op {op!r} was never trained with this code" for op in ops]
+        only_load = plan.commands == (f"chariots load {name}",)
+        what_of = "has a trained model that is not loaded yet"
+        blockers = [
+            f"op {op!r} {what_of if only_load else 'was never trained with this code'}"
+            for op in ops
+        ]
         kind, what = NeverTrained, "cannot be served"
     elif obstacles.apart:
         blockers = [

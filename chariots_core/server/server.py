@@ -89,6 +89,7 @@ class PipelinesServer(APIServer):
             settings=settings,
         )
         super().__init__(import_name, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
+        self.chariots.presence.kind = "web"
         self.ticker = Ticker(self.chariots)
         self._add_api()
         self._add_probes()
