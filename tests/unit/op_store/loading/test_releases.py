@@ -276,7 +276,7 @@ def test_versioned_field_that_is_in_no_declaration(make: MakeApp) -> None:
     """
     A change of a versioned field below MAJOR is seen also where the op declares nothing.
     """
-    silent = {"declaration": lambda self: {}}
+    silent: dict[str, Any] = {"declaration": lambda self: {}}
     trained(make(release(**silent)))
     loaded = make(release(**silent, factor=minor(2.0))).loaded.get("predict")
 
