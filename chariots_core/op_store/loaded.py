@@ -121,10 +121,12 @@ class Loader:
     Attributes:
         client: the store.
         policy: what becomes of a model whose code has changed.
+        compares: whether models are compared with what the code declares.
     """
 
     client: BaseOpStoreClient
     policy: ChangedModels = "warn"
+    compares: bool = True
     # what the code of an op declares does not change, and may take a model to be built
     _declared: dict[int, str] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -169,8 +171,11 @@ class Loader:
     def would_serve(self, template: Template, newest: ActiveSet) -> int:
         """
         Return the generation that a process with this code serves; 0: it cannot serve any.
+
+        What the code declares is not compared: a process that forks for its jobs shall
+        build no model.
         """
-        choice = self._choose(template, newest)
+        choice = attrs.evolve(self, compares=False)._choose(template, newest)  # noqa: SLF001
         return 0 if choice.obstacles.blocks(self.policy) else choice.active.generation
 
     def activate(self, template: Template, before: Loaded, plan: Plan | None = None) -> Loaded:
@@ -257,7 +262,9 @@ class Loader:
 
     def _examined(self, template: Template, active: ActiveSet) -> Obstacles:
         parts = states.parts_of(template.ops, active.ops)
-        return obstacles.find(self.client, template, active.ops, parts, self.declared)
+        return obstacles.find(
+            self.client, template, active.ops, parts, self.declared if self.compares else None
+        )
 
     def _why(self, template: Template, active: ActiveSet, found: Obstacles) -> str:
         if found.missing:

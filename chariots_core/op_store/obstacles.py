@@ -71,7 +71,7 @@ def find(
     template: Template,
     stored: Mapping[str, OpVersion],
     parts: Mapping[str, Part],
-    declared: Callable[[LoadableOp], str] = declared_text,
+    declared: Callable[[LoadableOp], str] | None = declared_text,
 ) -> Obstacles:
     """
     Return what keeps a pipeline from being served at the stored versions.
@@ -81,7 +81,7 @@ def find(
         template: the pipeline.
         stored: op name to version.
         parts: leaf path to part, at those versions.
-        declared: gives what the code of an op declares.
+        declared: gives what the code of an op declares; ``None``: that is not compared.
     """
     asked = states.asked_of(template, parts)
     valid = client.valid(states.links_of(asked.values()))
@@ -96,7 +96,9 @@ def find(
             for edge, each in asked.items()
             if each.is_first(valid) and not {each.unless, each.instead} & valid
         ),
-        changed=_changed(
+        changed={}
+        if declared is None
+        else _changed(
             template, stored, [path for path in served if parts[path].from_store], declared
         ),
         missing=tuple(path for path in served if not parts[path].from_store),
