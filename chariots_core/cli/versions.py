@@ -65,7 +65,6 @@ def _notes(described: Mapping[str, Any]) -> Iterator[str]:
     for warning in described.get("warnings", ()):
         yield f"warning: {warning}"
     for process in described.get("processes", ()):
-        # a process of this release may still be about to follow
-        if process["generation"] == 0:
+        if process["follows"] is False and process["generation"] == 0:
             where = f"{process['kind']} {process['host']}:{process['pid']}"
             yield f"note: {where} cannot serve this pipeline: its code has no model"

@@ -215,18 +215,19 @@ class LoadedPipelines:
 
     # -- who serves what
 
-    def serving(self) -> Mapping[str, int]:
+    def serving(self) -> tuple[int, Mapping[str, int]]:
         """
-        Return the generation that each pipeline is served at in this process; 0: it cannot
-        be served.
+        Return the revision of the store that was seen last, and the generation that each
+        pipeline is served at in this process; 0: it cannot be served.
 
         A process that has opened nothing, as one that forks for its jobs, is asked what it
         would serve: no model is read.
         """
         if self._is_open:
             self.refresh()
-            loaded = self._loaded
-            return {
+            # in this order: what is loaded meanwhile is newer than the revision
+            revision, loaded = self._revision, self._loaded
+            return revision, {
                 name: each.generation if each.error is None else 0 for name, each in loaded.items()
             }
         revision = self._client.revision()
@@ -237,7 +238,7 @@ class LoadedPipelines:
                 for name, newest in active.items()
             }
             self._would_serve = revision, found
-        return self._would_serve[1]
+        return self._would_serve
 
     def _register(self, names: Iterable[str]) -> None:
         described: dict[str, SavedOp] = {}

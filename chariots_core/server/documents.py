@@ -15,7 +15,7 @@ from chariots_core.app import App
 from chariots_core.errors import ChariotsError, VersionError
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.op_store.values import OpVersion
+from chariots_core.op_store.values import OpVersion, ProcessReport
 from chariots_core.pipelines import BaseNode
 from chariots_core.server.problems import PROBLEMS
 
@@ -150,19 +150,26 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
 def processes_of(app: App, name: str) -> list[dict[str, Any]]:
     """
     Which processes serve a pipeline, and at which generation; 0: it cannot be served there.
+    Whether one follows is not known (``None``) before it has seen the newest change.
     """
-    newest = app.serving(name).newest[0]
+    newest, revision = app.serving(name).newest[0], app.op_store.revision()
     return [
         {
             "host": process.host,
             "pid": process.pid,
             "kind": process.kind,
             "generation": process.serving[name],
-            "follows": process.serving[name] == newest,
+            "follows": _follows(process, name, newest, revision),
         }
         for process in app.processes()
         if name in process.serving
     ]
+
+
+def _follows(process: ProcessReport, name: str, newest: int, revision: int) -> bool | None:
+    if process.serving[name] == newest:
+        return True
+    return False if process.revision >= revision else None
 
 
 def _model(stored: OpVersion) -> dict[str, Any]:

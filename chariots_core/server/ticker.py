@@ -27,8 +27,8 @@ _STOP_PATIENCE: Final = 5.0
 
 class Ticker:
     """
-    A thread that calls ``app.tick()`` where the app has workers, and reports what this
-    process serves.
+    A thread that calls ``app.tick()``, and reports what this process serves. Only where
+    the app has workers.
 
     It belongs to one process: a process that forks later gets one of its own.
     """
@@ -40,12 +40,14 @@ class Ticker:
         self._thread: threading.Thread | None = None
         self._pid: int | None = None
 
+        self._needed = app.pool is not None
+
     @property
     def due(self) -> bool:
         """
-        Whether this process has not started it.
+        Whether it is needed, and this process has not started it.
         """
-        return self._pid != os.getpid()
+        return self._needed and self._pid != os.getpid()
 
     def start_for(self, request: Request, *, testing: bool) -> None:
         """
@@ -92,12 +94,11 @@ def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float
         if alive is None:
             return
         try:
+            alive.tick()
             alive.report_presence()
-            if alive.pool is not None:
-                alive.tick()
-                if not told:
-                    tell_risks(alive.job_store)
-                    told = True
+            if not told:
+                tell_risks(alive.job_store)
+                told = True
         except BackendUnavailable as error:
             _log.warning("jobs were not looked after, and will be later: %s", error)
         except Exception:  # noqa: BLE001 - one bad look is no reason to stop looking

@@ -235,7 +235,7 @@ def test_what_another_process_would_serve(make: MakeApp) -> None:
     new = make(release(kind=major("other")))
 
     assert [{"train": 1, "predict": 2}, {"train": 1, "predict": 0}] == [
-        dict(app.loaded.serving()) for app in (make(release()), new)
+        dict(app.loaded.serving()[1]) for app in (make(release()), new)
     ]
 
 
