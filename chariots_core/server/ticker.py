@@ -39,7 +39,6 @@ class Ticker:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid: int | None = None
-
         self._needed = app.pool is not None
 
     @property
