@@ -83,10 +83,11 @@ class PipelinesServer(APIServer):
         legacy_routes: bool = True,
         **flask: Any,
     ) -> None:
+        origin = origin_of(self)
         name = module = import_name
         if name is None or module is None:
             # Flask looks for its folders beside the module of that name in this process.
-            name, module = default_names(origin_of(self))
+            name, module = default_names(origin)
         self.chariots = App(
             name,
             app_pipelines,
@@ -96,6 +97,7 @@ class PipelinesServer(APIServer):
             runner=runner,
             callbacks=() if default_pipeline_callbacks is None else default_pipeline_callbacks,
             settings=settings,
+            origin=origin,
         )
         super().__init__(module, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
         self.ticker = Ticker(self.chariots)

@@ -105,6 +105,8 @@ class WorkerSession:
         self._app = pool.app
         self._store = pool.job_store()
         self._signals = signals
+        # A session that is started on purpose for an app that was replaced earlier goes on.
+        self._may_be_replaced = not self._is_app_replaced()
         self._on_ready = on_ready or (lambda: None)
         self._is_ready = False
         self._unfinished: dict[str, None] = {}
@@ -168,14 +170,14 @@ class WorkerSession:
         """
         Whether to take another job; a sign of life on the way.
         """
-        if self._signals.requested:
+        if self._is_to_stop():
             return False
         self.housekeep()
         if self._in_doubt and self._aside(self._release_lost, "look for lost claims"):
             self._in_doubt = False
         if not self._failures:
             self._get_ready()
-        return not self._signals.requested
+        return not self._is_to_stop()
 
     def housekeep(self) -> None:
         """
@@ -227,7 +229,7 @@ class WorkerSession:
         Raises:
             ConfigurationError: no job can be run here as the settings say.
         """
-        if self._signals.requested:
+        if self._is_to_stop():
             return RunOutcome.HANDED_BACK
         ahead = self._unless_in_doubt(ahead)
         outcome = self._guarded(lambda: self._runner.run(job_id, ahead=ahead), "claim a job")
@@ -286,7 +288,7 @@ class WorkerSession:
             What became of it; ``None`` if there is none, or if the store does
             not answer: then it is asked again after a while.
         """
-        if self._signals.requested:
+        if self._is_to_stop():
             return None
         outcome = self._guarded(
             lambda: self._runner.run_next(backend=self._pool.name, queues=self.queues),
@@ -317,6 +319,15 @@ class WorkerSession:
         # The end of the grace, the word and the end of the parent come without a signal.
         if self._signals.ordered:
             self._abort()
+        if self._may_be_replaced and self._is_app_replaced():
+            self._runner.stop()
+
+    def _is_to_stop(self) -> bool:
+        return self._signals.requested or (self._may_be_replaced and self._is_app_replaced())
+
+    def _is_app_replaced(self) -> bool:
+        # A newer app of this process runs the jobs: see `chariots_core.app.replacing`.
+        return bool(getattr(self._app, "is_replaced", False))
 
     def _finish(self) -> None:
         self._runner.stop()
@@ -337,7 +348,7 @@ class WorkerSession:
             queues=self.queues,
             host=socket.gethostname(),
             pid=os.getpid(),
-            state="stopping" if self._signals.requested else state,
+            state="stopping" if self._is_to_stop() else state,
             job_id=None if job is None else job.id,
         )
         self._store.beat(record, ttl=self.settings.beat_ttl)
