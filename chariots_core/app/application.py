@@ -17,6 +17,7 @@ from chariots_core.app.checks import by_name, check_input, check_switches, check
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.faults import HiddenFaults
 from chariots_core.app.naming import Origin, origin_of
+from chariots_core.app.neighbours import Neighbours
 from chariots_core.app.replacing import find_replaced, hand_over
 from chariots_core.app.settings import AppSettings
 from chariots_core.app.stores import default_op_store
@@ -123,6 +124,8 @@ class App:
         )
         self._turns = Turns(self.settings.max_concurrent_runs, self.settings.run_patience)
         self._workers: tuple[float, int] = (0.0, 0)
+        #: Other processes of the app's name, and this process among them.
+        self.neighbours = Neighbours(self.name, self.pipeline_names, self.op_store, self.pool)
         self._successor: ref[App] | None = None
         self._replace_older()
 

@@ -21,6 +21,7 @@ from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import JobQuery, JobStore
 from chariots_core.jobs.tick import TICK_BUDGET, tick
 from chariots_core.workers.contracts import RunOutcome
+from chariots_core.workers.pool_types import Neighbourhood
 from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.runner import JobRunner
 from chariots_core.workers.settings import WorkerSettings
@@ -39,6 +40,9 @@ _RETRY: Final = (0.5, 5.0)
 
 #: Seconds for which a store is waited for at the end.
 _FAREWELL: Final = 2.0
+
+#: Seconds between two reports of the process to others of the app.
+_REPORT_INTERVAL: Final = 20.0
 
 #: How many jobs one tick settles: while a job runs, its lease waits meanwhile.
 _TICK_LIMIT: Final = 100
@@ -115,6 +119,8 @@ class WorkerSession:
         now = time.monotonic()
         self._next_beat = now
         self._next_tick = now + random.uniform(0.0, settings.tick_interval)
+        self._next_report = now
+        self._neighbours: Neighbourhood | None = getattr(pool.app, "neighbours", None)
         self._runner = JobRunner(
             pool.app,
             worker_id=self.worker_id,
@@ -194,6 +200,9 @@ class WorkerSession:
         if now >= self._next_tick:
             self._next_tick = now + self.settings.tick_interval * random.uniform(0.8, 1.2)
             self._aside(self._tick, "settle what is due")
+        if now >= self._next_report and self._runner.current is None and not self._failures:
+            self._next_report = now + _REPORT_INTERVAL
+            self._report()
 
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """
@@ -307,6 +316,8 @@ class WorkerSession:
         self._runner.close()
         with patience.bounded(seconds=_FAREWELL):
             self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
+            if self._neighbours is not None and not self._failures:
+                self._neighbours.leave(self.worker_id)
 
     # -- inside
 
@@ -353,6 +364,11 @@ class WorkerSession:
         )
         self._store.beat(record, ttl=self.settings.beat_ttl)
         return True
+
+    def _report(self) -> None:
+        if self._neighbours is not None:
+            with patience.bounded(unless=lambda: self._signals.ordered):
+                self._neighbours.report("worker", self.worker_id)
 
     def _tick(self) -> None:
         app = self._app
