@@ -64,33 +64,24 @@ def qualified_name(named: type | Callable[..., Any]) -> str:
     """
     module = named.__module__
     if module in _PROGRAMS:
-        module = imported_name(module)
+        module = _imported_name(module)
     return f"{module}:{named.__qualname__}"
 
 
-def imported_name(module: str, namespace: Mapping[str, object] | None = None) -> str:
+def _imported_name(program: str) -> str:
     """
-    Return the name of *module* in a process that imports it.
+    The name under which others import the module that this process was started with.
 
-    It differs for the program of this process, which is ``__main__`` here:
-    ``python shop.py`` gives ``shop``, ``python -m proj.shop`` gives ``proj.shop``.
-    A notebook or a session is not a file, and cannot be imported: it keeps *module*.
-
-    Args:
-        module: the module's ``__name__``.
-        namespace: its globals; by default those of the module of that name.
+    A notebook or a session is no file, and nobody can import it: it keeps *program*.
     """
-    if module not in _PROGRAMS:
-        return module
-    if namespace is None:
-        namespace = vars(sys.modules[module]) if module in sys.modules else {}
+    module = sys.modules.get(program)
     # python -m package.app
-    name = getattr(namespace.get("__spec__"), "name", None)
+    name = getattr(getattr(module, "__spec__", None), "name", None)
     if isinstance(name, str) and name not in _PROGRAMS:
         return name
     # python app.py; what comes from a pipe is called <stdin>
-    file = namespace.get("__file__")
-    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else module
+    file = getattr(module, "__file__", None)
+    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else program
 
 
 class _Encoder:
