@@ -156,6 +156,7 @@ def test_reference_shows_each_reason_with_its_states() -> None:
         *chain.from_iterable(map(met_after_failure, failures)),
         *met_after_hand_back(Reason.WORKER_STOPPED),
         *met_after_hand_back(Reason.UNKNOWN_PIPELINE),
+        *met_after_hand_back(Reason.VERSION_CONFLICT),
     ]:
         met.setdefault(reason, set()).add(status.value)
     shown = {
