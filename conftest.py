@@ -100,7 +100,7 @@ markdown = Sybil(
         CodeBlockParser("yaml", _write_file),
         SkipParser(),
     ],
-    patterns=["README.md", "docs/*.md", "docs/*/*.md"],
+    patterns=["README.md", "docs/*.md", "docs/*/*.md", "docs/*/*/*.md"],
     setup=_enter,
     teardown=_leave,
 )

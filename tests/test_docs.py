@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import re
+import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, product
@@ -155,6 +156,7 @@ def test_reference_shows_each_reason_with_its_states() -> None:
         *chain.from_iterable(map(met_after_failure, failures)),
         *met_after_hand_back(Reason.WORKER_STOPPED),
         *met_after_hand_back(Reason.UNKNOWN_PIPELINE),
+        *met_after_hand_back(Reason.VERSION_CONFLICT),
     ]:
         met.setdefault(reason, set()).add(status.value)
     shown = {
@@ -196,7 +198,7 @@ def test_reference_lists_every_route() -> None:
     real = {
         (method, rule.rule)
         for server in (
-            PipelinesServer([], import_name="docs"),
+            PipelinesServer([], import_name="reference"),
             OpStoreServer(OpStoreClient("http://docs")),
         )
         for rule in server.url_map.iter_rules()
@@ -313,3 +315,15 @@ def test_reference_tells_how_hooks_are_called() -> None:
 
     assert real == shown
     assert f"It is {hookspecs.CONTRACT_VERSION}." in page("reference/hooks.md")
+
+
+def test_pictures_are_what_their_script_draws() -> None:
+    """
+    The pictures of the page on versions are those of ``docs/pictures/versions.py``.
+    """
+    script = runpy.run_path(str(ROOT / "docs/pictures/versions.py"))
+    drawn = {f"{each.name}.svg": script["drawn"](each) for each in script["pictures"]()}
+    folder = ROOT / "docs/explanation"
+    kept = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("*.svg")}
+
+    assert drawn == kept

@@ -38,7 +38,7 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
     """
     ops = {name: op for name, op in _states(templates).items() if not has_own_name(op)}
     for name, stored in client.newest(ops).items():
-        other = _other_class(ops[name], stored)
+        other = other_class(ops[name], stored)
         if other is not None and stored.origin is not None and not stored.origin.named:
             raise OpNameConflict(
                 f"op {name!r} of class {class_path(ops[name])} has the name of another op: the "
@@ -53,8 +53,8 @@ def moved(client: BaseOpStoreClient, op: LoadableOp, app: str) -> str | None:
     """
     Return what to do about models of *op* that another class saved, if there are any.
     """
-    stored = _newest_trained(client, op.name)
-    if stored is None or (other := _other_class(op, stored)) is None:
+    stored = newest_trained(client, op.name)
+    if stored is None or (other := other_class(op, stored)) is None:
         return None
     return (
         f"the store keeps {_versions(client, op.name)} of op {op.name!r} by {other}, the newest "
@@ -91,11 +91,11 @@ def adopt(
         )
     adopted: dict[str, tuple[OpVersion, SavedOp]] = {}
     for name in names or sorted(ops):
-        stored = _newest_trained(client, name)
+        stored = newest_trained(client, name)
         if stored is None:
             if names:
                 raise OpVersionNotFound(f"the store keeps no trained state of op {name!r}")
-        elif names or _other_class(ops[name], stored) is not None:
+        elif names or other_class(ops[name], stored) is not None:
             adopted[name] = stored, _as_of(ops[name], stored)
     identities = {
         (name, before.version.identity): after.version.identity
@@ -156,16 +156,19 @@ def _states(templates: Iterable[Template]) -> dict[str, LoadableOp]:
     }
 
 
-def _other_class(op: LoadableOp, stored: OpVersion) -> str | None:
+def other_class(op: LoadableOp, stored: OpVersion) -> str | None:
     """
-    The class that saved a state, if it is another one than that of *op*.
+    Return the class that saved a state, if it is another one than that of *op*.
     """
     if stored.origin is None or stored.origin.op_class == class_path(op):
         return None
     return stored.origin.op_class
 
 
-def _newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
+def newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
+    """
+    Return the newest trained state of an op, of whatever code.
+    """
     for stored in client.savings(name):
         if _is_trained(stored):
             return stored

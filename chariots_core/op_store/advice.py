@@ -12,8 +12,9 @@ from typing import Final
 import attrs
 
 from chariots_core.op_store import obstacles, remedies, states
-from chariots_core.op_store.adoption import moved
+from chariots_core.op_store.adoption import moved, newest_trained, other_class
 from chariots_core.op_store.loaded import Loaded, Loader
+from chariots_core.op_store.origins import differences
 from chariots_core.op_store.remedies import Known, Plan
 from chariots_core.op_store.states import Template
 from chariots_core.pipelines.ops import LoadableOp
@@ -54,7 +55,8 @@ class Adviser:
         for name in blocked:
             assert known is not None
             plan = self._with_moved(name, loaded[name], remedies.plan(known, name))
-            explained[name] = self.loader.explained(self.templates[name], loaded[name], plan)
+            changed = self._with_changes(name, loaded[name])
+            explained[name] = self.loader.explained(self.templates[name], changed, plan)
             known_error = before[name].error if name in before else None
             if str(known_error) != str(explained[name].error):
                 _log.warning("%s", explained[name].error)
@@ -75,14 +77,29 @@ class Adviser:
         """
         The plan, which also names the models of classes that have moved.
         """
-        ops = {
-            op.name: op
-            for op in map(self.templates[name].ops.get, loaded.obstacles.untrained)
-            if isinstance(op, LoadableOp)
-        }
+        ops = self._untrained(name, loaded)
         hints = (moved(self.loader.client, op, self.app()) for op in ops.values())
         found = [hint for hint in hints if hint is not None]
         return attrs.evolve(plan, decisions=(*plan.decisions, *found))
+
+    def _with_changes(self, name: str, loaded: Loaded) -> Loaded:
+        """
+        The snapshot, whose obstacles also name what has changed since a model was trained.
+        """
+        since: dict[str, str] = {}
+        for op_name, op in self._untrained(name, loaded).items():
+            stored = newest_trained(self.loader.client, op_name)
+            if stored is None or other_class(op, stored) is not None:
+                continue
+            changed = [each.text for each in differences(op, stored, self.loader.declared)]
+            since[op_name] = "the newest model is of other code" + (
+                f": {', '.join(changed)}" if changed else ""
+            )
+        return attrs.evolve(loaded, obstacles=attrs.evolve(loaded.obstacles, since=since))
+
+    def _untrained(self, name: str, loaded: Loaded) -> dict[str, LoadableOp]:
+        ops = map(self.templates[name].ops.get, loaded.obstacles.untrained)
+        return {op.name: op for op in ops if isinstance(op, LoadableOp)}
 
     def _known(self, loaded: Mapping[str, Loaded]) -> Known:
         """

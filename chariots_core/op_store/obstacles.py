@@ -41,6 +41,8 @@ class Obstacles:
         changed: path to the differences between its state and its code.
         missing: the paths of ops whose code fits none of the versions. They keep
             the fresh state of the code.
+        since: for ops that were never trained with this code, what has changed since
+            they were.
     """
 
     untrained: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Obstacles:
     first: tuple[Edge, ...] = ()
     changed: Mapping[str, tuple[Difference, ...]] = attrs.field(factory=dict)
     missing: tuple[str, ...] = ()
+    since: Mapping[str, str] = attrs.field(factory=dict)
 
     def refused(self, policy: ChangedModels) -> tuple[str, ...]:
         """
@@ -176,6 +179,7 @@ def error_of(
         what_of = "has a trained model that is not loaded yet"
         blockers = [
             f"op {op!r} {what_of if only_load else 'was never trained with this code'}"
+            + ("" if only_load or op not in obstacles.since else f" ({obstacles.since[op]})")
             for op in ops
         ]
         kind, what = NeverTrained, "cannot be served"
