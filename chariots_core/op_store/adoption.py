@@ -49,13 +49,19 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
             )
 
 
-def moved(client: BaseOpStoreClient, op: LoadableOp, app: str) -> str | None:
+def moved(
+    client: BaseOpStoreClient, op: LoadableOp, stored: OpVersion, other: str, app: str
+) -> str:
     """
-    Return what to do about models of *op* that another class saved, if there are any.
+    Return what to do about models of *op* that another class saved.
+
+    Args:
+        client: the store.
+        op: the op.
+        stored: the newest of these models.
+        other: the class that saved it.
+        app: how to import the app.
     """
-    stored = newest_trained(client, op.name)
-    if stored is None or (other := other_class(op, stored)) is None:
-        return None
     return (
         f"the store keeps {_versions(client, op.name)} of op {op.name!r} by {other}, the newest "
         f"{short_version(stored.version)}: if that class is now {class_path(op)}, run "

@@ -11,9 +11,11 @@ from typing import Final
 
 import attrs
 
+from chariots_core.errors import VersionError
 from chariots_core.op_store import obstacles, remedies, states
 from chariots_core.op_store.adoption import moved, newest_trained, other_class
 from chariots_core.op_store.loaded import Loaded, Loader
+from chariots_core.op_store.obstacles import Obstacles
 from chariots_core.op_store.origins import differences
 from chariots_core.op_store.remedies import Known, Plan
 from chariots_core.op_store.states import Template
@@ -54,52 +56,58 @@ class Adviser:
         known = self._known(loaded) if blocked else None
         for name in blocked:
             assert known is not None
-            plan = self._with_moved(name, loaded[name], remedies.plan(known, name))
-            changed = self._with_changes(name, loaded[name])
-            explained[name] = self.loader.explained(self.templates[name], changed, plan)
+            found, plan = self._completed(name, loaded[name].obstacles, remedies.plan(known, name))
+            error = obstacles.error_of(
+                self.templates[name], found, loaded[name].parts, plan, self.loader.policy
+            )
+            explained[name] = attrs.evolve(loaded[name], error=error)
             known_error = before[name].error if name in before else None
             if str(known_error) != str(explained[name].error):
                 _log.warning("%s", explained[name].error)
         return explained
 
-    def plan(self, name: str, loaded: Mapping[str, Loaded]) -> Plan:
+    def refusal(self, name: str, loaded: Mapping[str, Loaded]) -> VersionError | None:
         """
-        Return what to run to get a pipeline served at the newest versions.
+        Return why a pipeline cannot be loaded at the newest versions, and what to run.
+
+        Args:
+            name: the pipeline's name.
+            loaded: the snapshots.
         """
-        known = self._known(loaded)
-        return self._with_moved(name, loaded[name], remedies.plan(known, name))
+        template = self.templates[name]
+        _, parts, found = self.loader.newest(template)
+        if not found.blocks(self.loader.policy):
+            return None
+        plan = remedies.plan(self._known(loaded), name)
+        found, plan = self._completed(name, found, plan)
+        return obstacles.error_of(template, found, parts, plan, self.loader.policy)
 
     def _blocked(self, loaded: Mapping[str, Loaded]) -> list[str]:
         policy = self.loader.policy
         return [name for name, each in loaded.items() if each.obstacles.blocks(policy)]
 
-    def _with_moved(self, name: str, loaded: Loaded, plan: Plan) -> Plan:
+    def _completed(self, name: str, found: Obstacles, plan: Plan) -> tuple[Obstacles, Plan]:
         """
-        The plan, which also names the models of classes that have moved.
-        """
-        ops = self._untrained(name, loaded)
-        hints = (moved(self.loader.client, op, self.app()) for op in ops.values())
-        found = [hint for hint in hints if hint is not None]
-        return attrs.evolve(plan, decisions=(*plan.decisions, *found))
-
-    def _with_changes(self, name: str, loaded: Loaded) -> Loaded:
-        """
-        The snapshot, whose obstacles also name what has changed since a model was trained.
+        Add what has changed since an untrained op was trained, and where its class moved.
         """
         since: dict[str, str] = {}
-        for op_name, op in self._untrained(name, loaded).items():
-            stored = newest_trained(self.loader.client, op_name)
-            if stored is None or other_class(op, stored) is not None:
+        hints: list[str] = []
+        ops = map(self.templates[name].ops.get, found.untrained)
+        for op in {op.name: op for op in ops if isinstance(op, LoadableOp)}.values():
+            stored = newest_trained(self.loader.client, op.name)
+            if stored is None or states.fits(op, stored):
+                continue
+            if (other := other_class(op, stored)) is not None:
+                hints.append(moved(self.loader.client, op, stored, other, self.app()))
                 continue
             changed = [each.text for each in differences(op, stored, self.loader.declared)]
-            since[op_name] = "the newest model is of other code" + (
-                f": {', '.join(changed)}" if changed else ""
+            since[op.name] = ": ".join(
+                filter(None, ("the newest model is of other code", ", ".join(changed)))
             )
-        return attrs.evolve(loaded, obstacles=attrs.evolve(loaded.obstacles, since=since))
-
-    def _untrained(self, name: str, loaded: Loaded) -> dict[str, LoadableOp]:
-        ops = map(self.templates[name].ops.get, loaded.obstacles.untrained)
-        return {op.name: op for op in ops if isinstance(op, LoadableOp)}
+        return (
+            attrs.evolve(found, since=since),
+            attrs.evolve(plan, decisions=(*plan.decisions, *hints)),
+        )
 
     def _known(self, loaded: Mapping[str, Loaded]) -> Known:
         """

@@ -320,10 +320,9 @@ class LoadedPipelines:
             self.refresh(force=True)
             try:
                 loaded = self._loader.activate(template, self._loaded[name])
-            except VersionError:
-                # once more, for an error that names what to run
-                plan = self._adviser.plan(name, self._loaded)
-                loaded = self._loader.activate(template, self._loaded[name], plan)
+            except VersionError as error:
+                # the same once more, with what to run
+                raise self._adviser.refusal(name, self._loaded) or error from error.__cause__
             self._loaded = {**self._loaded, name: loaded}
             return loaded
 
