@@ -8,8 +8,6 @@ import hashlib
 import re
 import sys
 import sysconfig
-from collections.abc import Mapping
-from pathlib import PurePath
 from types import FrameType
 from typing import Any, Final
 
@@ -17,6 +15,7 @@ import attrs
 
 from chariots_core.app.checks import MAX_NAME, checked_name
 from chariots_core.errors import ConfigurationError
+from chariots_core.versioning.parameters import imported_name
 
 #: Packages whose code creates apps for its callers.
 _OURS: Final = frozenset({"chariots", "chariots_core"})
@@ -24,10 +23,6 @@ _OURS: Final = frozenset({"chariots", "chariots_core"})
 #: Folders of the standard library. They may contain ``site-packages``, so a
 #: module counts as standard by its name as well.
 _STANDARD: Final = ("<frozen ", *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib")})
-
-#: The name of a module that is the program, and of a program that multiprocessing
-#: has loaded once more.
-_PROGRAMS: Final = frozenset({"__main__", "__mp_main__"})
 
 _NOT_ALLOWED: Final = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
 
@@ -89,31 +84,6 @@ def default_names(origin: Origin | None) -> tuple[str, str]:
             "give import_name"
         )
     return app_name_of(origin.imported), origin.module
-
-
-def imported_name(module: str, namespace: Mapping[str, object]) -> str:
-    """
-    Return the name of *module* in a process that imports it.
-
-    It differs for the program of this process: ``python shop.py`` gives ``shop``,
-    ``python -m proj.shop`` gives ``proj.shop``. A notebook or a session is not a file,
-    and cannot be imported: it keeps *module*. The names of ops follow the same rule
-    (`chariots_core.versioning.canonical.qualified_name`).
-
-    Args:
-        module: the module's ``__name__``.
-        namespace: its globals. A profiler runs a program in another module than
-            the one that `sys.modules` calls ``__main__``.
-    """
-    if module not in _PROGRAMS:
-        return module
-    # python -m package.app
-    name = getattr(namespace.get("__spec__"), "name", None)
-    if isinstance(name, str) and name not in _PROGRAMS:
-        return name
-    # python app.py; what comes from a pipe is called <stdin>
-    file = namespace.get("__file__")
-    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else module
 
 
 def app_name_of(module: str) -> str:

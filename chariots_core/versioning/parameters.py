@@ -52,7 +52,8 @@ def module_of(named: type | Callable[..., Any]) -> str:
     Return the module of a class or function, under the name that importers use.
     """
     module = named.__module__
-    return _imported_name(module) if module in _PROGRAMS else module
+    found = sys.modules.get(module)
+    return module if found is None else imported_name(module, vars(found))
 
 
 def public_name(named: type | Callable[..., Any]) -> str:
@@ -200,17 +201,25 @@ def _of_helper(value: object) -> Parameters | None:
     return Parameters(name=public_name(kind), values=values)
 
 
-def _imported_name(program: str) -> str:
+def imported_name(module: str, namespace: Mapping[str, object]) -> str:
     """
-    The name under which others import the module that this process was started with.
+    Return the name of *module* in a process that imports it.
 
-    A notebook or a session is no file, and nobody can import it: it keeps *program*.
+    It differs for the program of this process: ``python shop.py`` gives ``shop``,
+    ``python -m proj.shop`` gives ``proj.shop``. A notebook or a session is not a file,
+    and cannot be imported: it keeps *module*.
+
+    Args:
+        module: the module's ``__name__``.
+        namespace: its globals. A profiler runs a program in another module than
+            the one that `sys.modules` calls ``__main__``.
     """
-    module = sys.modules.get(program)
+    if module not in _PROGRAMS:
+        return module
     # python -m package.app
-    name = getattr(getattr(module, "__spec__", None), "name", None)
+    name = getattr(namespace.get("__spec__"), "name", None)
     if isinstance(name, str) and name not in _PROGRAMS:
         return name
     # python app.py; what comes from a pipe is called <stdin>
-    file = getattr(module, "__file__", None)
-    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else program
+    file = namespace.get("__file__")
+    return PurePath(file).stem if isinstance(file, str) and file[:1] != "<" else module
