@@ -12,12 +12,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Self, Unpack
-from weakref import WeakSet
+from weakref import WeakSet, ref
 
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.faults import HiddenFaults
+from chariots_core.app.naming import Origin, origin_of
+from chariots_core.app.neighbours import Neighbours
 from chariots_core.app.presence import Presence
+from chariots_core.app.replacing import find_replaced, hand_over
 from chariots_core.app.settings import AppSettings
 from chariots_core.app.stores import default_op_store
 from chariots_core.app.submission import Submission, idempotency_of
@@ -81,6 +84,7 @@ class App:
         runner: what goes through the nodes of a pipeline.
         callbacks: called in each run of each pipeline, after its own.
         settings: what an operator may set.
+        origin: the code that creates the app, for logs; by default it is found.
 
     Raises:
         DuplicatePipelineError: two pipelines have one name.
@@ -101,8 +105,10 @@ class App:
         runner: BaseRunner | None = None,
         callbacks: Sequence[PipelineCallback] = (),
         settings: AppSettings | None = None,
+        origin: Origin | None = None,
     ) -> None:
         self.name = checked_name(name)
+        self.origin = origin or origin_of(self)
         #: ``module:attribute``, where it was imported by that
         self.import_spec: str | None = None
         self.pipelines = by_name(pipelines)
@@ -131,7 +137,39 @@ class App:
         )
         self._turns = Turns(self.settings.max_concurrent_runs, self.settings.run_patience)
         self._workers: tuple[float, int] = (0.0, 0)
+        #: Other processes of the app's name, and this process among them.
+        self.neighbours = Neighbours(self.name, self.pipeline_names, self.op_store, self.pool)
+        self._successor: ref[App] | None = None
+        self._replace_older()
+
+    def _replace_older(self) -> None:
+        current = [app for app in _APPS if not app.is_replaced]
+        replaced = find_replaced(self, current)
         _APPS.add(self)
+        for app in replaced:
+            app._successor = ref(self)  # noqa: SLF001 - an app as well
+        hand_over(self, replaced)
+
+    @property
+    def is_replaced(self) -> bool:
+        """
+        Whether a newer app of this process, with the same name and job store, runs its jobs.
+
+        It still serves runs in process with its own code, takes submissions and answers
+        for jobs. Workers run the code of the newest app.
+        """
+        return self.newest() is not self
+
+    def newest(self) -> App:
+        """
+        Return the app that runs the jobs of this name and job store: itself, unless one
+        that was made later in this process is in use and not closed.
+        """
+        newer = None if self._successor is None else self._successor()
+        if newer is None:
+            return self
+        last = newer.newest()
+        return last if last in _APPS else self
 
     # -- what is served
 

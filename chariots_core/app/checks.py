@@ -19,7 +19,10 @@ from chariots_core.errors import (
 from chariots_core.pipelines import Pipeline
 from chariots_core.resolver import resolve
 
-_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}", re.ASCII)
+#: The longest name of an app.
+MAX_NAME: Final = 100
+
+_NAME: Final = re.compile(rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{MAX_NAME - 1}}}", re.ASCII)
 
 #: `resolve`, remembering its 27 answers; typed, since 1 is equal to True and is no switch.
 decide: Final = lru_cache(maxsize=64, typed=True)(resolve)
@@ -35,7 +38,7 @@ def checked_name(name: str) -> str:
     if _NAME.fullmatch(name):
         return name
     raise ConfigurationError(
-        f"{name!r} is no name for an app: give letters, digits, '_', '.' or '-', at most 100"
+        f"{name!r} is no name for an app: give letters, digits, '_', '.' or '-', at most {MAX_NAME}"
     )
 
 

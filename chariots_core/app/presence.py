@@ -26,11 +26,15 @@ class Presence:
     Args:
         app: the app's name.
         client: the op store.
-        serving: pipeline to the generation that is served here.
+        serving: gives the revision of the store that was seen, and pipeline to the
+            generation that is served here.
     """
 
     def __init__(
-        self, app: str, client: BaseOpStoreClient, serving: Callable[[], Mapping[str, int]]
+        self,
+        app: str,
+        client: BaseOpStoreClient,
+        serving: Callable[[], tuple[int, Mapping[str, int]]],
     ) -> None:
         self.kind = "process"
         self._app = app
@@ -38,7 +42,8 @@ class Presence:
         self._serving = serving
         self._id = ""
         self._pid = 0
-        self._reported: tuple[float, Mapping[str, int]] = (0.0, {})
+        self._reported_at = 0.0
+        self._reported: tuple[int, Mapping[str, int]] = (-1, {})
 
     def report(self) -> None:
         """
@@ -47,9 +52,9 @@ class Presence:
         Raises:
             StoreUnavailable: the store cannot be reached.
         """
-        serving = dict(self._serving())
-        at, before = self._reported
-        if self._is_mine() and serving == before and time.monotonic() < at + EVERY:
+        revision, serving = self._serving()
+        is_known = self._is_mine() and (revision, serving) == self._reported
+        if is_known and time.monotonic() < self._reported_at + EVERY:
             return
         if not self._is_mine():
             # a forked process is another one
@@ -60,10 +65,11 @@ class Presence:
             host=socket.gethostname(),
             pid=self._pid,
             kind=self.kind,
+            revision=max(revision, 0),
             serving=serving,
         )
         self._client.report(process, seconds=_BELIEVED)
-        self._reported = time.monotonic(), serving
+        self._reported_at, self._reported = time.monotonic(), (revision, serving)
 
     def processes(self) -> Sequence[ProcessReport]:
         """

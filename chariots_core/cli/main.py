@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "jobs": "chariots_core.cli.jobs:jobs",
     "load": "chariots_core.cli.versions:load",
     "op-store": "chariots_core.cli.op_store:op_store",
+    "ops": "chariots_core.cli.ops:ops",
     "plugin": "chariots_core.cli.plugin:plugin",
     "save": "chariots_core.cli.versions:save",
     "serve": "chariots_core.cli.serve:serve",

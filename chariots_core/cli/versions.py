@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import click
 
 from chariots_core.cli.call import timeout_option, timeouts, url_option
@@ -49,5 +52,19 @@ def _ask(what: str, pipeline: str, *, url: str, timeout: float, as_json: bool) -
         described = read_object(client.send(request))
     if as_json:
         print_json(described)
-    else:
-        print_facts(described["versions"].items())
+        return
+    print_facts(described["versions"].items())
+    for note in _notes(described):
+        click.echo(note, err=True)
+
+
+def _notes(described: Mapping[str, Any]) -> Iterator[str]:
+    """
+    What somebody who has loaded or saved a pipeline should know beside its versions.
+    """
+    for warning in described.get("warnings", ()):
+        yield f"warning: {warning}"
+    for process in described.get("processes", ()):
+        if process["follows"] is False and process["generation"] == 0:
+            where = f"{process['kind']} {process['host']}:{process['pid']}"
+            yield f"note: {where} cannot serve this pipeline: its code has no model"

@@ -174,6 +174,10 @@ def _run(
     def start() -> WorkerProcess:
         return spawn_worker(pool, settings=settings, quiet=False)
 
+    # Once for all of them; connections belong to one process.
+    if (neighbours := getattr(pool.app, "neighbours", None)) is not None:
+        neighbours.compare()
+        pool.close()
     with StopSignals(grace=settings.grace, lifeline=lifeline, last=True) as signals:
         slots = [Slot("worker", start) for _ in range(processes)]
         return Supervisor(slots, signals=signals).run(on_ready or (lambda: None))

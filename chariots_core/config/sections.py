@@ -114,7 +114,8 @@ class PipelinesConfig(Section):
             in code an instance, too.
         server_host: where clients find the server.
         server_port: its port.
-        import_name: the app's name: its jobs and queues go by it.
+        import_name: the app's name: its jobs and queues go by it; by default the
+            name of the module that makes the server, see `PipelinesServer`.
 
     Raises:
         ConfigInvalid: a key has a value that cannot work; all of them are told.
@@ -131,7 +132,7 @@ class PipelinesConfig(Section):
     )
     server_host: str = key(str, default="127.0.0.1", expects=_HOST, check=_check_host)
     server_port: int = key(int, default=5000, expects=_PORT, check=_check_port)
-    import_name: str = key(str, default="app", expects="text", check=_check_app_name)
+    import_name: str | None = key(str | None, expects="text", check=_check_app_name)
 
     def get_runner(self) -> BaseRunner:
         """

@@ -23,6 +23,7 @@ from chariots_core.jobs.changes import (
     Plus,
     When,
 )
+from chariots_core.jobs.processes import ProcessRecord
 from chariots_core.jobs.record import (
     JobEvent,
     JobRecord,
@@ -328,6 +329,27 @@ class JobStore(ABC):
         """
         The workers believed to be alive, oldest first.
         """
+
+    # -- processes
+
+    def report_process(self, process: ProcessRecord, *, ttl: float) -> None:
+        """
+        Record that *process* works for the app, for *ttl* seconds.
+
+        Processes are no workers: `workers` does not list them. A store that keeps
+        none does nothing, and `processes` returns none.
+        """
+
+    def remove_process(self, process_id: str) -> None:
+        """
+        Forget a process; an unknown id is not an error.
+        """
+
+    def processes(self) -> Sequence[ProcessRecord]:
+        """
+        Return the processes whose time is not over, in the order of their ids.
+        """
+        return ()
 
     # -- the store itself
 

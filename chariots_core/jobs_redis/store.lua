@@ -458,3 +458,26 @@ if OP == 'workers' then
   end
   return rows
 end
+
+-- Processes are a hash of texts (processes), and a sorted set of their ends (processes_end).
+-- id, seconds to live in microseconds, facts
+if OP == 'report' then
+  local gone = call('ZRANGEBYSCORE', P .. ':processes_end', '-inf', number(NOW), 'LIMIT', 0, 1000)
+  if #gone > 0 then
+    call('HDEL', P .. ':processes', unpack(gone))
+    call('ZREM', P .. ':processes_end', unpack(gone))
+  end
+  call('HSET', P .. ':processes', ARGV[2], ARGV[4])
+  call('ZADD', P .. ':processes_end', number(NOW + ARGV[3]), ARGV[2])
+end
+
+-- id
+if OP == 'withdraw' then
+  call('HDEL', P .. ':processes', ARGV[2])
+  call('ZREM', P .. ':processes_end', ARGV[2])
+end
+
+if OP == 'processes' then
+  local ids = call('ZRANGEBYSCORE', P .. ':processes_end', '(' .. number(NOW), '+inf')
+  return #ids > 0 and call('HMGET', P .. ':processes', unpack(ids)) or {}
+end

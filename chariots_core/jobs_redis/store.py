@@ -14,6 +14,7 @@ from chariots_core.errors import JobNotFound
 from chariots_core.jobs.changes import Guard, NewEvent, When
 from chariots_core.jobs.creation import ASKED, first_fields, replayed
 from chariots_core.jobs.lifecycle import claim_changes
+from chariots_core.jobs.processes import ProcessRecord
 from chariots_core.jobs.record import (
     JobEvent,
     JobRecord,
@@ -274,6 +275,19 @@ class RedisJobStore(JobStore):
     def workers(self) -> Sequence[WorkerRecord]:
         alive = [fields.worker_from(row) for row in self._call("workers")]
         return sorted(alive, key=attrgetter("started_at", "id"))
+
+    # -- processes
+
+    def report_process(self, process: ProcessRecord, *, ttl: float) -> None:
+        self._call("report", process.id, fields.microseconds(ttl), process.to_json())
+
+    def remove_process(self, process_id: str) -> None:
+        if is_storable(process_id):
+            self._call("withdraw", process_id)
+
+    def processes(self) -> Sequence[ProcessRecord]:
+        found = [ProcessRecord.from_json(text.decode()) for text in self._call("processes")]
+        return sorted(found, key=attrgetter("id"))
 
     # -- the store itself
 

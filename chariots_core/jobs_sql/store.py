@@ -13,6 +13,7 @@ from chariots_core.errors import JobNotFound
 from chariots_core.jobs.changes import FromNow, Guard, NewEvent
 from chariots_core.jobs.creation import ASKED, first_fields, replayed
 from chariots_core.jobs.lifecycle import claim_changes
+from chariots_core.jobs.processes import ProcessRecord
 from chariots_core.jobs.record import (
     JobEvent,
     JobRecord,
@@ -26,6 +27,7 @@ from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import Created, IdempotencyKey, JobQuery, QueueJobStore
 from chariots_core.jobs.waking import wake_at
 from chariots_core.jobs_sql import rows
+from chariots_core.jobs_sql.processes import Processes
 from chariots_core.jobs_sql.schema import SCHEMA
 from chariots_core.jobs_sql.statements import Change, Statements
 from chariots_core.jobs_sql.transactions import Row, Transactions
@@ -58,6 +60,7 @@ class SqlJobStore(QueueJobStore):
         self._database = Database(url, kind="job store", schema=SCHEMA)
         self._statements = Statements(self._database.dialect, self._clock())
         self._transactions = Transactions(self._database, self._statements, app=app)
+        self._processes = Processes(url, clock=self._clock(), ready=self._statements.ready, app=app)
         self._was_idle = False
 
     def __repr__(self) -> str:
@@ -247,6 +250,18 @@ class SqlJobStore(QueueJobStore):
         found = self._transactions.read(self._statements.workers, {"app": self.app})
         return [rows.worker_from(row) for row in found]
 
+    # -- processes
+
+    def report_process(self, process: ProcessRecord, *, ttl: float) -> None:
+        self._processes.report(process, ttl=ttl)
+
+    def remove_process(self, process_id: str) -> None:
+        if is_storable(process_id):
+            self._processes.remove(process_id)
+
+    def processes(self) -> Sequence[ProcessRecord]:
+        return self._processes.alive()
+
     # -- the store itself
 
     def ping(self) -> None:
@@ -254,6 +269,7 @@ class SqlJobStore(QueueJobStore):
 
     def close(self) -> None:
         self._database.close()
+        self._processes.close()
 
 
 def _new_row(app: str, job: NewJob, idempotency: IdempotencyKey | None) -> dict[str, Any]:

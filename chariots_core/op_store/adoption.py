@@ -38,7 +38,7 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
     """
     ops = {name: op for name, op in _states(templates).items() if not has_own_name(op)}
     for name, stored in client.newest(ops).items():
-        other = _other_class(ops[name], stored)
+        other = other_class(ops[name], stored)
         if other is not None and stored.origin is not None and not stored.origin.named:
             raise OpNameConflict(
                 f"op {name!r} of class {class_path(ops[name])} has the name of another op: the "
@@ -49,13 +49,19 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
             )
 
 
-def moved(client: BaseOpStoreClient, op: LoadableOp, app: str) -> str | None:
+def moved(
+    client: BaseOpStoreClient, op: LoadableOp, stored: OpVersion, other: str, app: str
+) -> str:
     """
-    Return what to do about models of *op* that another class saved, if there are any.
+    Return what to do about models of *op* that another class saved.
+
+    Args:
+        client: the store.
+        op: the op.
+        stored: the newest of these models.
+        other: the class that saved it.
+        app: how to import the app.
     """
-    stored = _newest_trained(client, op.name)
-    if stored is None or (other := _other_class(op, stored)) is None:
-        return None
     return (
         f"the store keeps {_versions(client, op.name)} of op {op.name!r} by {other}, the newest "
         f"{short_version(stored.version)}: if that class is now {class_path(op)}, run "
@@ -91,11 +97,11 @@ def adopt(
         )
     adopted: dict[str, tuple[OpVersion, SavedOp]] = {}
     for name in names or sorted(ops):
-        stored = _newest_trained(client, name)
+        stored = newest_trained(client, name)
         if stored is None:
             if names:
                 raise OpVersionNotFound(f"the store keeps no trained state of op {name!r}")
-        elif names or _other_class(ops[name], stored) is not None:
+        elif names or other_class(ops[name], stored) is not None:
             adopted[name] = stored, _as_of(ops[name], stored)
     identities = {
         (name, before.version.identity): after.version.identity
@@ -156,22 +162,29 @@ def _states(templates: Iterable[Template]) -> dict[str, LoadableOp]:
     }
 
 
-def _other_class(op: LoadableOp, stored: OpVersion) -> str | None:
+def other_class(op: LoadableOp, stored: OpVersion) -> str | None:
     """
-    The class that saved a state, if it is another one than that of *op*.
+    Return the class that saved a state, if it is another one than that of *op*.
     """
     if stored.origin is None or stored.origin.op_class == class_path(op):
         return None
     return stored.origin.op_class
 
 
-def _newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
+def newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
+    """
+    Return the newest trained state of an op, of whatever code.
+    """
     for stored in client.savings(name):
-        if stored.digest is not None and (stored.origin is None or stored.origin.trained):
+        if _is_trained(stored):
             return stored
     return None
 
 
 def _versions(client: BaseOpStoreClient, name: str) -> str:
-    count = len({stored.version.identity for stored in client.savings(name)})
-    return "1 version" if count == 1 else f"{count} versions"
+    trained = {stored.version.identity for stored in client.savings(name) if _is_trained(stored)}
+    return "1 trained version" if len(trained) == 1 else f"{len(trained)} trained versions"
+
+
+def _is_trained(stored: OpVersion) -> bool:
+    return stored.digest is not None and (stored.origin is None or stored.origin.trained)

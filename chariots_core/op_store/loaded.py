@@ -121,10 +121,12 @@ class Loader:
     Attributes:
         client: the store.
         policy: what becomes of a model whose code has changed.
+        compares: whether models are compared with what the code declares.
     """
 
     client: BaseOpStoreClient
     policy: ChangedModels = "warn"
+    compares: bool = True
     # what the code of an op declares does not change, and may take a model to be built
     _declared: dict[int, str] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -140,7 +142,8 @@ class Loader:
         """
         Return a pipeline at the newest set that its code can serve.
 
-        What keeps it from being served is its error, which is made by `explained`.
+        What keeps it from being served are its obstacles; the error is made of them
+        later, with what to run.
 
         Args:
             template: the pipeline.
@@ -169,11 +172,14 @@ class Loader:
     def would_serve(self, template: Template, newest: ActiveSet) -> int:
         """
         Return the generation that a process with this code serves; 0: it cannot serve any.
+
+        What the code declares is not compared: a process that forks for its jobs shall
+        build no model.
         """
-        choice = self._choose(template, newest)
+        choice = attrs.evolve(self, compares=False)._choose(template, newest)  # noqa: SLF001
         return 0 if choice.obstacles.blocks(self.policy) else choice.active.generation
 
-    def activate(self, template: Template, before: Loaded, plan: Plan | None = None) -> Loaded:
+    def activate(self, template: Template, before: Loaded) -> Loaded:
         """
         Return a pipeline at its newest saved versions, which are its active set from now on.
 
@@ -185,7 +191,7 @@ class Loader:
         """
         stored, parts, found = self.newest(template)
         if found.blocks(self.policy):
-            raise obstacles.error_of(template, found, parts, plan or Plan(), self.policy)
+            raise obstacles.error_of(template, found, parts, Plan(), self.policy)
         ops = states.restored(self.client, template, stored, without=template.trained)
         wanted = states.members(ops, stored)
         if (
@@ -212,18 +218,6 @@ class Loader:
         stored = states.latest(self.client, template)
         parts = states.parts_of(template.ops, stored)
         return stored, parts, obstacles.find(self.client, template, stored, parts, self.declared)
-
-    def explained(self, template: Template, loaded: Loaded, plan: Plan) -> Loaded:
-        """
-        Return the snapshot with the error that its obstacles make.
-
-        Args:
-            template: the pipeline.
-            loaded: its snapshot.
-            plan: what to run to get it served.
-        """
-        error = obstacles.error_of(template, loaded.obstacles, loaded.parts, plan, self.policy)
-        return attrs.evolve(loaded, error=error)
 
     def with_trained(self, template: Template, loaded: Loaded) -> Loaded:
         """
@@ -257,7 +251,9 @@ class Loader:
 
     def _examined(self, template: Template, active: ActiveSet) -> Obstacles:
         parts = states.parts_of(template.ops, active.ops)
-        return obstacles.find(self.client, template, active.ops, parts, self.declared)
+        return obstacles.find(
+            self.client, template, active.ops, parts, self.declared if self.compares else None
+        )
 
     def _why(self, template: Template, active: ActiveSet, found: Obstacles) -> str:
         if found.missing:

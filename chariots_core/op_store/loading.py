@@ -13,10 +13,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
-from itertools import chain
 from typing import Final
 
 import attrs
@@ -26,17 +25,19 @@ from chariots_core.errors import (
     StoreUnavailable,
     VersionError,
 )
-from chariots_core.op_store import manifests, obstacles, remedies, states
-from chariots_core.op_store.adoption import check_classes, moved
+from chariots_core.op_store import manifests, states
+from chariots_core.op_store.adoption import adopt, check_classes
+from chariots_core.op_store.advice import Adviser
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.leases import TrainingLease
 from chariots_core.op_store.loaded import Loaded, Loader
 from chariots_core.op_store.obstacles import ChangedModels
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.training import TrainingRun, begin
+from chariots_core.op_store.training import Training, TrainingRun, begin
 from chariots_core.op_store.values import Manifest, SavedOp
-from chariots_core.pipelines.ops import BaseOp, LoadableOp
+from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
+from chariots_core.versioning import Version
 
 _log: Final = logging.getLogger(__name__)
 _clock: Final = time.monotonic
@@ -46,14 +47,6 @@ FRESHNESS: Final = 0.5
 
 #: Seconds between two looks, at most, at a store that lets its users wait for an error.
 _LONGEST_PAUSE: Final = 15.0
-
-
-def _in_the_request(_: str) -> bool:
-    return False
-
-
-def _some_app() -> str:
-    return "MODULE:APP"
 
 
 class LoadedPipelines:
@@ -86,13 +79,12 @@ class LoadedPipelines:
         *,
         freshness: float = FRESHNESS,
         policy: ChangedModels = "warn",
-        on_worker: Callable[[str], bool] = _in_the_request,
-        app: Callable[[], str] = _some_app,
+        on_worker: Callable[[str], bool] = lambda _: False,
+        app: Callable[[], str] = lambda: "MODULE:APP",
     ) -> None:
         copies: dict[int, BaseOp] = {}
         self._client = client
         self._loader = Loader(client=client, policy=policy)
-        self._on_worker = on_worker
         self._app = app
         self._freshness = freshness
         self._templates = {
@@ -100,6 +92,9 @@ class LoadedPipelines:
             for pipeline in pipelines
         }
         states.check_names(self._templates.values())
+        self._adviser = Adviser(
+            loader=self._loader, templates=self._templates, on_worker=on_worker, app=app
+        )
         self._loaded: dict[str, Loaded] = {}
         self._revision = -1
         self._look_at = 0.0
@@ -214,56 +209,25 @@ class LoadedPipelines:
             name: self._loader.follow(template, active[name], self._loaded.get(name))
             for name, template in self._templates.items()
         }
-        self._loaded = self._explained(loaded)
+        self._loaded = self._adviser.explained(loaded, self._loaded)
         self._revision = revision
         self._is_open = True
 
-    def _explained(self, loaded: Mapping[str, Loaded]) -> dict[str, Loaded]:
-        """
-        The snapshots, each blocked one with the error that names what to run.
-        """
-        policy = self._loader.policy
-        blocked = [name for name, each in loaded.items() if each.obstacles.blocks(policy)]
-        if not blocked:
-            return dict(loaded)
-        known = self._known(loaded)
-        explained: dict[str, Loaded] = dict(loaded)
-        for name in blocked:
-            template, before = self._templates[name], self._loaded.get(name)
-            plan = self._with_moved(template, loaded[name], remedies.plan(known, name))
-            each = self._loader.explained(template, loaded[name], plan)
-            explained[name] = each
-            if before is None or str(before.error) != str(each.error):
-                _log.warning("%s", each.error)
-        return explained
-
-    def _with_moved(self, template: Template, loaded: Loaded, plan: remedies.Plan) -> remedies.Plan:
-        """
-        A plan that also names the models of classes that have moved.
-        """
-        ops = {template.ops[path].name: template.ops[path] for path in loaded.obstacles.untrained}
-        found = [
-            hint
-            for op in ops.values()
-            if isinstance(op, LoadableOp)
-            and (hint := moved(self._client, op, self._app())) is not None
-        ]
-        return attrs.evolve(plan, decisions=(*plan.decisions, *found))
-
     # -- who serves what
 
-    def serving(self) -> Mapping[str, int]:
+    def serving(self) -> tuple[int, Mapping[str, int]]:
         """
-        Return the generation that each pipeline is served at in this process; 0: it cannot
-        be served.
+        Return the revision of the store that was seen last, and the generation that each
+        pipeline is served at in this process; 0: it cannot be served.
 
         A process that has opened nothing, as one that forks for its jobs, is asked what it
         would serve: no model is read.
         """
         if self._is_open:
             self.refresh()
-            loaded = self._loaded
-            return {
+            # in this order: what is loaded meanwhile is newer than the revision
+            revision, loaded = self._revision, self._loaded
+            return revision, {
                 name: each.generation if each.error is None else 0 for name, each in loaded.items()
             }
         revision = self._client.revision()
@@ -274,39 +238,7 @@ class LoadedPipelines:
                 for name, newest in active.items()
             }
             self._would_serve = revision, found
-        return self._would_serve[1]
-
-    def _known(self, loaded: Mapping[str, Loaded]) -> remedies.Known:
-        """
-        What plans for this app start from: the newest versions, and the links between them.
-        """
-        templates, policy = self._templates, self._loader.policy
-        newest = self._client.newest(
-            {op.name for template in templates.values() for op in template.ops.values()},
-            code={
-                op: code for template in templates.values() for op, code in template.code.items()
-            },
-        )
-        parts = {
-            name: obstacles.parts_to_serve(template, newest, policy, self._loader.declared)
-            for name, template in templates.items()
-        }
-        asked = {
-            name: states.asked_of(template, parts[name]) for name, template in templates.items()
-        }
-        links = states.links_of(chain.from_iterable(each.values() for each in asked.values()))
-        return remedies.Known(
-            templates=templates,
-            parts=parts,
-            bound={
-                name: {part.op: part.version.identity for part in each.parts.values()}
-                for name, each in loaded.items()
-            },
-            asked=asked,
-            valid=self._client.valid(links),
-            blocked={name for name, each in loaded.items() if each.obstacles.blocks(policy)},
-            on_worker=self._on_worker,
-        )
+        return self._would_serve
 
     def _register(self, names: Iterable[str]) -> None:
         described: dict[str, SavedOp] = {}
@@ -338,7 +270,7 @@ class LoadedPipelines:
         # always in the same order, so that two trainings never wait for each other
         locks = [self._training_locks[op] for op in sorted(template.trained_ops)]
         lease = TrainingLease(self._client, template.trained_ops, job_id=job_id, timeout=timeout)
-        return _Training(
+        return Training(
             locks,
             lease,
             partial(self._begin_training, template, lease),
@@ -388,13 +320,27 @@ class LoadedPipelines:
             self.refresh(force=True)
             try:
                 loaded = self._loader.activate(template, self._loaded[name])
-            except VersionError:
-                # once more, for an error that names what to run
-                known = self._known(self._loaded)
-                plan = self._with_moved(template, self._loaded[name], remedies.plan(known, name))
-                loaded = self._loader.activate(template, self._loaded[name], plan)
+            except VersionError as error:
+                # the same once more, with what to run
+                raise self._adviser.refusal(name, self._loaded) or error from error.__cause__
             self._loaded = {**self._loaded, name: loaded}
             return loaded
+
+    def adopt(self, names: Collection[str] = ()) -> Mapping[str, Version]:
+        """
+        Take over the newest models of ops whose class moved.
+
+        Args:
+            names: the ops; none: all whose models another class saved.
+
+        Returns:
+            Op to its version from now on.
+
+        Raises:
+            OpVersionNotFound: the app or the store has no such op.
+            StoreUnavailable: the store cannot be reached.
+        """
+        return adopt(self._client, self._templates.values(), names)
 
     def save(self, name: str) -> None:
         """
@@ -431,47 +377,6 @@ class LoadedPipelines:
     def _not_found(self, name: str) -> PipelineNotFound:
         known = ", ".join(repr(known) for known in sorted(self._templates)) or "none"
         return PipelineNotFound(f"no pipeline {name!r}: this app has {known}")
-
-
-class _Training:
-    """
-    Locks and a lease held around a run. Written as a class: `contextlib.contextmanager` sets
-    attributes of an exception that passes, and replaces one that refuses them.
-    """
-
-    def __init__(
-        self,
-        locks: Sequence[threading.Lock],
-        lease: TrainingLease,
-        begin: Callable[[], TrainingRun],
-        *,
-        ends_when_published: bool,
-    ) -> None:
-        self._locks = locks
-        self._lease = lease
-        self._begin = begin
-        self._ends_when_published = ends_when_published
-        self._held = ExitStack()
-
-    def __enter__(self) -> TrainingRun:
-        with ExitStack() as stack:
-            for lock in self._locks:
-                stack.enter_context(lock)
-            self._lease.take()
-            try:
-                run = self._begin()
-            except BaseException:
-                self._lease.end()
-                raise
-            self._held = stack.pop_all()
-        return run
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        with self._held:
-            if kind is None and self._ends_when_published:
-                self._lease.leave()
-            else:
-                self._lease.end()
 
 
 _instances: Final[weakref.WeakSet[LoadedPipelines]] = weakref.WeakSet()

@@ -41,6 +41,8 @@ class Obstacles:
         changed: path to the differences between its state and its code.
         missing: the paths of ops whose code fits none of the versions. They keep
             the fresh state of the code.
+        since: for ops that were never trained with this code, what has changed since
+            they were.
     """
 
     untrained: tuple[str, ...] = ()
@@ -48,6 +50,7 @@ class Obstacles:
     first: tuple[Edge, ...] = ()
     changed: Mapping[str, tuple[Difference, ...]] = attrs.field(factory=dict)
     missing: tuple[str, ...] = ()
+    since: Mapping[str, str] = attrs.field(factory=dict)
 
     def refused(self, policy: ChangedModels) -> tuple[str, ...]:
         """
@@ -71,7 +74,7 @@ def find(
     template: Template,
     stored: Mapping[str, OpVersion],
     parts: Mapping[str, Part],
-    declared: Callable[[LoadableOp], str] = declared_text,
+    declared: Callable[[LoadableOp], str] | None = declared_text,
 ) -> Obstacles:
     """
     Return what keeps a pipeline from being served at the stored versions.
@@ -81,7 +84,7 @@ def find(
         template: the pipeline.
         stored: op name to version.
         parts: leaf path to part, at those versions.
-        declared: gives what the code of an op declares.
+        declared: gives what the code of an op declares; ``None``: that is not compared.
     """
     asked = states.asked_of(template, parts)
     valid = client.valid(states.links_of(asked.values()))
@@ -96,7 +99,9 @@ def find(
             for edge, each in asked.items()
             if each.is_first(valid) and not {each.unless, each.instead} & valid
         ),
-        changed=_changed(
+        changed={}
+        if declared is None
+        else _changed(
             template, stored, [path for path in served if parts[path].from_store], declared
         ),
         missing=tuple(path for path in served if not parts[path].from_store),
@@ -170,7 +175,13 @@ def error_of(
     if obstacles.untrained:
         # one op at two places is one sentence
         ops = dict.fromkeys(parts[path].op for path in obstacles.untrained)
-        blockers = [f"op {op!r} was never trained with this code" for op in ops]
+        only_load = plan.commands == (f"chariots load {name}",)
+        what_of = "has a trained model that is not loaded yet"
+        blockers = [
+            f"op {op!r} {what_of if only_load else 'was never trained with this code'}"
+            + ("" if only_load or op not in obstacles.since else f" ({obstacles.since[op]})")
+            for op in ops
+        ]
         kind, what = NeverTrained, "cannot be served"
     elif obstacles.apart:
         blockers = [

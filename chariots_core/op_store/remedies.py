@@ -226,11 +226,17 @@ class _Planner:
             if upstream is not None and not self._known.parts[name][upstream].stateful:
                 decision += f"; or, if the two fit as they are, run `chariots save {name}`"
             raise _Undecided(decision)
-        # the one with the fewest ops disturbs the fewest others
-        trainer = min(fitting, key=lambda each: (len(each.trained_ops), each.name))
+        trainer = min(fitting, key=self._costs)
         self.make_loadable(trainer.name, above)
         self.load(trainer.name)
         self.train(trainer)
+
+    def _costs(self, trainer: Template) -> tuple[int, int, str]:
+        """
+        How many ops a pipeline trains that need no training, and how few that do.
+        """
+        ready = sum(self._ready[op] for op in trainer.trained_ops)
+        return ready, ready - len(trainer.trained_ops), trainer.name
 
     @staticmethod
     def _missing(name: str, op: str, wanted: set[tuple[str, str]], trainers: list[Template]) -> str:

@@ -5,7 +5,9 @@ Training: what a run works on, what it starts from, what it leaves.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from types import MappingProxyType
 from typing import Final
 
@@ -109,6 +111,47 @@ class TrainingRun:
             # stored versions are there already; links must not name what is not
             if name not in trained and not (part.stateful and part.from_store):
                 yield states.described(self._client, op)
+
+
+class Training:
+    """
+    A run with the locks and the lease that it needs, as a context. Written as a class: `contextlib.contextmanager` sets
+    attributes of an exception that passes, and replaces one that refuses them.
+    """
+
+    def __init__(
+        self,
+        locks: Sequence[threading.Lock],
+        lease: TrainingLease,
+        begin: Callable[[], TrainingRun],
+        *,
+        ends_when_published: bool,
+    ) -> None:
+        self._locks = locks
+        self._lease = lease
+        self._begin = begin
+        self._ends_when_published = ends_when_published
+        self._held = ExitStack()
+
+    def __enter__(self) -> TrainingRun:
+        with ExitStack() as stack:
+            for lock in self._locks:
+                stack.enter_context(lock)
+            self._lease.take()
+            try:
+                run = self._begin()
+            except BaseException:
+                self._lease.end()
+                raise
+            self._held = stack.pop_all()
+        return run
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._held:
+            if kind is None and self._ends_when_published:
+                self._lease.leave()
+            else:
+                self._lease.end()
 
 
 def begin(

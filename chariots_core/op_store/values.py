@@ -281,6 +281,8 @@ class ProcessReport:
         host: the machine's name.
         pid: the process id there.
         kind: ``"web"``, ``"worker"``, or ``"process"`` for any other.
+        revision: the store's revision that it has seen. What was changed later it may
+            still follow.
         serving: pipeline to the generation that it serves; 0: none.
     """
 
@@ -289,6 +291,7 @@ class ProcessReport:
     host: str
     pid: int
     kind: str = "process"
+    revision: int = 0
     serving: Mapping[str, int] = attrs.field(factory=dict, converter=_frozen_mapping)
 
 

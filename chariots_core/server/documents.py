@@ -4,6 +4,7 @@ Jobs and pipelines, as the API describes them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from functools import lru_cache
@@ -14,6 +15,7 @@ from chariots_core.app import App
 from chariots_core.errors import ChariotsError, VersionError
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.op_store.values import OpVersion, ProcessReport
 from chariots_core.pipelines import BaseNode
 from chariots_core.server.problems import PROBLEMS
 
@@ -128,6 +130,11 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
         "behind": loaded.behind,
         "processes": processes_of(app, name),
         "versions": dict(loaded.versions),
+        "models": {
+            op: _model(stored)
+            for op, stored in sorted(loaded.stored.items())
+            if stored.digest is not None
+        },
         "trains": sorted(pipeline.trained),
         "nodes": [_node(node) for node in pipeline.pipeline_nodes],
         "edges": [{"from": first, "to": second} for first, second in pipeline.op_edges],
@@ -143,19 +150,45 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
 def processes_of(app: App, name: str) -> list[dict[str, Any]]:
     """
     Which processes serve a pipeline, and at which generation; 0: it cannot be served there.
+    Whether one follows is not known (``None``) before it has seen the newest change.
     """
-    newest = app.serving(name).newest[0]
+    newest, revision = app.serving(name).newest[0], app.op_store.revision()
     return [
         {
             "host": process.host,
             "pid": process.pid,
             "kind": process.kind,
             "generation": process.serving[name],
-            "follows": process.serving[name] == newest,
+            "follows": _follows(process, name, newest, revision),
         }
         for process in app.processes()
         if name in process.serving
     ]
+
+
+def _follows(process: ProcessReport, name: str, newest: int, revision: int) -> bool | None:
+    if process.serving[name] == newest:
+        return True
+    return False if process.revision >= revision else None
+
+
+def _model(stored: OpVersion) -> dict[str, Any]:
+    """
+    What is known of a saved state: which one it is, and how it was made.
+    """
+    origin = stored.origin
+    return {
+        "version": str(stored.version),
+        "digest": stored.digest,
+        "size": stored.size,
+        "job": stored.job_id,
+        "saved_at": _text(stored.created_at),
+        "trained": None if origin is None else origin.trained,
+        "op_class": None if origin is None else origin.op_class,
+        "fitted": {} if origin is None else json.loads(origin.fitted),
+        "declared": {} if origin is None else json.loads(origin.declared),
+        "continued_from": None if origin is None else origin.continued_from,
+    }
 
 
 def _blockers(error: ChariotsError | None) -> list[str]:

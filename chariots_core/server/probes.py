@@ -50,6 +50,8 @@ class ProbeViews:
             body["reasons"] = reasons
         verbose = current_request().args.get("verbose", "0") not in ("0", "false")
         if checks["op_store"] is None and checks["pipelines"] is None:
+            # an app without workers has no thread that does it
+            self._app.report_presence()
             pipelines = self._pipelines()
             # all of them, or those that somebody should look at
             shown = {name: it for name, it in pipelines.items() if verbose or "reason" in it}

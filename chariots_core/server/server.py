@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chariots_core.app import App, AppSettings
+from chariots_core.app.naming import default_names, origin_of
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback
 from chariots_core.server.api import APIServer, current_request
@@ -49,7 +50,10 @@ class PipelinesServer(APIServer):
         worker_pool: a pool, a backend's name, or a mapping with the name under
             ``"backend"`` and the options beside it.
         use_workers: the app's switch: whether calls go to workers.
-        import_name: the app's name: its jobs and queues go by it.
+        import_name: the app's name: its jobs and queues go by it. By default the
+            name of the module that creates the server, as another process imports
+            it: ``shop`` in ``shop.py``, also while ``python shop.py`` runs it.
+            Workers of the app import that module, and so get the same name.
         settings: what an operator may set.
         legacy_routes: whether the routes of 2019-2020 are there.
         **flask: further arguments of `Flask`.
@@ -58,7 +62,8 @@ class PipelinesServer(APIServer):
         DuplicatePipelineError: two pipelines have one name.
         BackendNotConfigured: the switches ask for a worker, and there is no pool.
         BackendError: the pool cannot be made.
-        ConfigurationError: the name, a pipeline or a callback is none.
+        ConfigurationError: the name, a pipeline or a callback is none; or there is
+            no name, and no module creates the server.
         TypeError: *use_workers* is no switch.
     """
 
@@ -72,14 +77,19 @@ class PipelinesServer(APIServer):
         default_pipeline_callbacks: Sequence[PipelineCallback] | None = None,
         worker_pool: WorkerPoolSpec | None = None,
         use_workers: bool | None = None,
-        import_name: str = "app",
+        import_name: str | None = None,
         *,
         settings: AppSettings | None = None,
         legacy_routes: bool = True,
         **flask: Any,
     ) -> None:
+        origin = origin_of(self)
+        name = module = import_name
+        if name is None or module is None:
+            # Flask looks for its folders beside the module of that name in this process.
+            name, module = default_names(origin)
         self.chariots = App(
-            import_name,
+            name,
             app_pipelines,
             op_store=op_store_client,
             worker_pool=worker_pool,
@@ -87,8 +97,10 @@ class PipelinesServer(APIServer):
             runner=runner,
             callbacks=() if default_pipeline_callbacks is None else default_pipeline_callbacks,
             settings=settings,
+            origin=origin,
         )
-        super().__init__(import_name, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
+        super().__init__(module, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
+        self.chariots.presence.kind = "web"
         self.ticker = Ticker(self.chariots)
         self._add_api()
         self._add_probes()

@@ -131,6 +131,7 @@ def _check_stores(server: PipelinesServer, job_workers: int) -> None:
             app.pool.capabilities.require("spawn", backend=app.pool.name)
         app.job_store.ping()
         tell_risks(app.job_store)
+        app.neighbours.compare()
     elif job_workers:
         raise BackendNotConfigured(
             f"app {app.name!r} has no worker backend for {counted(job_workers, 'job worker')}: "

@@ -8,14 +8,18 @@ import logging
 import os
 import random
 import threading
+import time
 import weakref
 from typing import Final
 
 from flask import Request
 
+from chariots_core import patience
 from chariots_core.app import App
+from chariots_core.app.neighbours import REPORT_TTL
 from chariots_core.errors import BackendUnavailable
 from chariots_core.workers.risks import tell_risks
+from chariots_core.workers.session import new_worker_id
 
 _log = logging.getLogger(__name__)
 
@@ -24,10 +28,14 @@ NO_BACKGROUND: Final = "chariots.no_background"
 
 _STOP_PATIENCE: Final = 5.0
 
+#: Seconds for which a store is waited for at the end.
+_FAREWELL: Final = 2.0
+
 
 class Ticker:
     """
-    A thread that calls ``app.tick()``. Only where the app has workers.
+    A thread that calls ``app.tick()``, and reports what this process serves. Only where
+    the app has workers.
 
     It belongs to one process: a process that forks later gets one of its own.
     """
@@ -38,6 +46,7 @@ class Ticker:
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._pid: int | None = None
+        self._process_id = ""
         self._needed = app.pool is not None
 
     @property
@@ -64,9 +73,11 @@ class Ticker:
                 return
             self._pid = os.getpid()
             self._stopped = threading.Event()
+            self._process_id = new_worker_id()
+            interval = self._app.settings.tick_interval
             self._thread = threading.Thread(
                 target=_tick_until,
-                args=(self._stopped, weakref.ref(self._app), self._app.settings.tick_interval),
+                args=(self._stopped, weakref.ref(self._app), interval, self._process_id),
                 name=f"chariots-tick-{self._app.name}",
                 daemon=True,
             )
@@ -82,18 +93,25 @@ class Ticker:
             self._stopped.set()
         if ours and thread is not None:
             thread.join(_STOP_PATIENCE)
+            with patience.bounded(seconds=_FAREWELL):
+                self._app.neighbours.leave(self._process_id)
 
 
-def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float) -> None:
+def _tick_until(
+    stopped: threading.Event, app: weakref.ref[App], interval: float, process_id: str
+) -> None:
     told = False
+    next_report = _report(app(), process_id, interval)
     # Processes that start together shall not all look at the same moment.
     while not stopped.wait(interval * random.uniform(0.8, 1.2)):
         alive = app()
         if alive is None:
             return
+        if time.monotonic() >= next_report:
+            next_report = _report(alive, process_id, interval)
         try:
             alive.tick()
-            alive.report_presence("web")
+            alive.report_presence()
             if not told:
                 tell_risks(alive.job_store)
                 told = True
@@ -102,3 +120,12 @@ def _tick_until(stopped: threading.Event, app: weakref.ref[App], interval: float
         except Exception:  # noqa: BLE001 - one bad look is no reason to stop looking
             _log.exception("looking after jobs failed; it goes on")
         del alive
+
+
+def _report(app: App | None, process_id: str, interval: float) -> float:
+    """
+    Report this web process to others of the app; return when to do it again.
+    """
+    if app is not None:
+        app.neighbours.report("web", process_id, ttl=REPORT_TTL + 2 * interval)
+    return time.monotonic() + REPORT_TTL / 3

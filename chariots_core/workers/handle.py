@@ -29,6 +29,13 @@ _LAST_GRACE: Final = 3.0
 _started: Final[set[WorkerProcess]] = set()
 
 
+def started_workers() -> list[WorkerProcess]:
+    """
+    Return the workers that this process has started and that have not ended.
+    """
+    return [worker for worker in list(_started) if worker.alive]
+
+
 class WorkerProcess:
     """
     A worker that this process started: wait for it, stop it, read what it wrote.
@@ -40,7 +47,14 @@ class WorkerProcess:
         lifeline: the writing end of a pipe; the worker ends when it is closed.
         ready: the reading end of a pipe on which the worker says that it is ready.
         log: where its output goes; ``None``: where this process's goes.
+
+    Attributes:
+        jobs_key: the jobs that it runs: `BaseWorkerPool.jobs_key`; ``None``: not known.
+        origin: the code that created the app, as the app describes it.
     """
+
+    jobs_key: tuple[str, str, str] | None = None
+    origin: object = None
 
     def __init__(self, pid: int, *, lifeline: int, ready: int, log: IO[bytes] | None) -> None:
         self.pid = pid

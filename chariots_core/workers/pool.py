@@ -252,6 +252,14 @@ class BaseWorkerPool(ABC):
             self._job_store = self.create_job_store(self.app.name)
         return self._job_store
 
+    @property
+    def jobs_key(self) -> tuple[str, str, str]:
+        """
+        The app's name, the backend and the address of the job store: workers of pools
+        that have these in common run the same jobs.
+        """
+        return self.app.name, self.name, self.job_store().shown_address
+
     def resolved_store_url(self) -> str:
         """
         The address of the job store: the pool's own, the environment's, or the default.

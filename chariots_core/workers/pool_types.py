@@ -52,6 +52,22 @@ class PoolApp(RunnerApp, Protocol):
         """
 
 
+class Neighbourhood(Protocol):
+    """
+    The processes of one app, to which a worker reports itself; none of it raises.
+    """
+
+    def report(self, kind: str, process_id: str) -> None:
+        """
+        Report this process; the first time compare it with the others.
+        """
+
+    def leave(self, process_id: str) -> None:
+        """
+        Say that this process ends.
+        """
+
+
 class JobOptions(TypedDict, total=False):
     """
     What a caller may ask of one job beside its input; see `NewJob`.

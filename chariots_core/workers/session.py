@@ -21,6 +21,7 @@ from chariots_core.jobs.status import JobStatus
 from chariots_core.jobs.store import JobQuery, JobStore
 from chariots_core.jobs.tick import TICK_BUDGET, tick
 from chariots_core.workers.contracts import RunOutcome
+from chariots_core.workers.pool_types import Neighbourhood
 from chariots_core.workers.risks import tell_risks
 from chariots_core.workers.runner import JobRunner
 from chariots_core.workers.settings import WorkerSettings
@@ -39,6 +40,9 @@ _RETRY: Final = (0.5, 5.0)
 
 #: Seconds for which a store is waited for at the end.
 _FAREWELL: Final = 2.0
+
+#: Seconds between two reports of the process to others of the app.
+_REPORT_INTERVAL: Final = 20.0
 
 #: How many jobs one tick settles: while a job runs, its lease waits meanwhile.
 _TICK_LIMIT: Final = 100
@@ -105,6 +109,8 @@ class WorkerSession:
         self._app = pool.app
         self._store = pool.job_store()
         self._signals = signals
+        # A session that is started on purpose for an app that was replaced earlier goes on.
+        self._may_be_replaced = not self._is_app_replaced()
         self._on_ready = on_ready or (lambda: None)
         self._is_ready = False
         self._unfinished: dict[str, None] = {}
@@ -113,6 +119,8 @@ class WorkerSession:
         now = time.monotonic()
         self._next_beat = now
         self._next_tick = now + random.uniform(0.0, settings.tick_interval)
+        self._next_report = now
+        self._neighbours: Neighbourhood | None = getattr(pool.app, "neighbours", None)
         self._runner = JobRunner(
             pool.app,
             worker_id=self.worker_id,
@@ -168,14 +176,14 @@ class WorkerSession:
         """
         Whether to take another job; a sign of life on the way.
         """
-        if self._signals.requested:
+        if self._is_to_stop():
             return False
         self.housekeep()
         if self._in_doubt and self._aside(self._release_lost, "look for lost claims"):
             self._in_doubt = False
         if not self._failures:
             self._get_ready()
-        return not self._signals.requested
+        return not self._is_to_stop()
 
     def housekeep(self) -> None:
         """
@@ -192,6 +200,9 @@ class WorkerSession:
         if now >= self._next_tick:
             self._next_tick = now + self.settings.tick_interval * random.uniform(0.8, 1.2)
             self._aside(self._tick, "settle what is due")
+        if now >= self._next_report and self._runner.current is None and not self._failures:
+            self._next_report = now + _REPORT_INTERVAL
+            self._report()
 
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """
@@ -227,7 +238,7 @@ class WorkerSession:
         Raises:
             ConfigurationError: no job can be run here as the settings say.
         """
-        if self._signals.requested:
+        if self._is_to_stop():
             return RunOutcome.HANDED_BACK
         ahead = self._unless_in_doubt(ahead)
         outcome = self._guarded(lambda: self._runner.run(job_id, ahead=ahead), "claim a job")
@@ -286,7 +297,7 @@ class WorkerSession:
             What became of it; ``None`` if there is none, or if the store does
             not answer: then it is asked again after a while.
         """
-        if self._signals.requested:
+        if self._is_to_stop():
             return None
         outcome = self._guarded(
             lambda: self._runner.run_next(backend=self._pool.name, queues=self.queues),
@@ -305,6 +316,8 @@ class WorkerSession:
         self._runner.close()
         with patience.bounded(seconds=_FAREWELL):
             self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
+            if self._neighbours is not None and not self._failures:
+                self._neighbours.leave(self.worker_id)
 
     # -- inside
 
@@ -317,6 +330,15 @@ class WorkerSession:
         # The end of the grace, the word and the end of the parent come without a signal.
         if self._signals.ordered:
             self._abort()
+        if self._may_be_replaced and self._is_app_replaced():
+            self._runner.stop()
+
+    def _is_to_stop(self) -> bool:
+        return self._signals.requested or (self._may_be_replaced and self._is_app_replaced())
+
+    def _is_app_replaced(self) -> bool:
+        # A newer app of this process runs the jobs: see `chariots_core.app.replacing`.
+        return bool(getattr(self._app, "is_replaced", False))
 
     def _finish(self) -> None:
         self._runner.stop()
@@ -337,11 +359,16 @@ class WorkerSession:
             queues=self.queues,
             host=socket.gethostname(),
             pid=os.getpid(),
-            state="stopping" if self._signals.requested else state,
+            state="stopping" if self._is_to_stop() else state,
             job_id=None if job is None else job.id,
         )
         self._store.beat(record, ttl=self.settings.beat_ttl)
         return True
+
+    def _report(self) -> None:
+        if self._neighbours is not None:
+            with patience.bounded(unless=lambda: self._signals.ordered):
+                self._neighbours.report("worker", self.worker_id)
 
     def _tick(self) -> None:
         app = self._app

@@ -42,6 +42,8 @@ def spawn_worker(
     """
     Start a worker for *pool*; see `BaseWorkerPool.spawn_worker`.
 
+    If a newer app of this process runs the pool's jobs, the worker is the newer app's.
+
     Args:
         pool: a pool that is bound to its app.
         queues: the queues it takes jobs from.
@@ -51,10 +53,22 @@ def spawn_worker(
         quiet: keep its output in the handle, or else let it go where this
             process's output goes.
     """
-    spec: str | None = getattr(pool.app, "import_spec", None)
+    newest = getattr(pool.app, "newest", None)
+    if newest is not None:
+        pool = newest().pool or pool
     if settings is None:
+        spec = getattr(pool.app, "import_spec", None)
         runner = RunnerSettings(isolation=isolation, app_spec=spec)
         settings = WorkerSettings(queues=queues, runner=runner)
+    worker = _start(pool, settings, start_method, quiet=quiet)
+    worker.jobs_key, worker.origin = pool.jobs_key, getattr(pool.app, "origin", None)
+    return worker
+
+
+def _start(
+    pool: BaseWorkerPool, settings: WorkerSettings, start_method: StartMethod, *, quiet: bool
+) -> WorkerProcess:
+    spec: str | None = getattr(pool.app, "import_spec", None)
     if start_method == "auto":
         start_method = "fork" if threading.active_count() == 1 or spec is None else "spawn"
     if start_method == "fork":

@@ -23,6 +23,7 @@ from tests.apps import IN, OUT, make_server, track
 FACTS: dict[str, Any] = {
     "backend": "b",
     "blockers": ("link",),
+    "commands": ("chariots load predict",),
     "capability": "cancel",
     "contract_version": 2,
     "exception_type": "KeyError",

@@ -23,6 +23,7 @@ from chariots_core.testing.job_store_contract.lifecycle import LifecycleContract
 from chariots_core.testing.job_store_contract.lists import ListContract
 from chariots_core.testing.job_store_contract.losses import LossContract
 from chariots_core.testing.job_store_contract.outages import OutageContract
+from chariots_core.testing.job_store_contract.processes import ProcessContract
 from chariots_core.testing.job_store_contract.queue import QueueJobStoreContract
 from chariots_core.testing.job_store_contract.records import RecordContract
 from chariots_core.testing.job_store_contract.retries import RetryContract
@@ -38,6 +39,7 @@ class JobStoreContract(
     RecordContract,
     ListContract,
     EventContract,
+    ProcessContract,
     TextContract,
     TimeContract,
     LifecycleContract,

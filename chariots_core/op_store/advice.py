@@ -1,0 +1,142 @@
+"""
+The errors of blocked pipelines, with what to run to get them served.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Final
+
+import attrs
+
+from chariots_core.errors import VersionError
+from chariots_core.op_store import obstacles, remedies, states
+from chariots_core.op_store.adoption import moved, newest_trained, other_class
+from chariots_core.op_store.loaded import Loaded, Loader
+from chariots_core.op_store.obstacles import Obstacles
+from chariots_core.op_store.origins import differences
+from chariots_core.op_store.remedies import Known, Plan
+from chariots_core.op_store.states import Template
+from chariots_core.pipelines.ops import LoadableOp
+
+_log: Final = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Adviser:
+    """
+    Plans for the pipelines of one app.
+
+    Attributes:
+        loader: makes the snapshots, and has the store.
+        templates: the pipelines, by name.
+        on_worker: whether calls of a pipeline go to a worker.
+        app: how to import the app, for commands.
+    """
+
+    loader: Loader
+    templates: Mapping[str, Template]
+    on_worker: Callable[[str], bool]
+    app: Callable[[], str]
+
+    def explained(
+        self, loaded: Mapping[str, Loaded], before: Mapping[str, Loaded]
+    ) -> dict[str, Loaded]:
+        """
+        Return the snapshots, each blocked one with an error that names what to run.
+
+        Args:
+            loaded: the snapshots.
+            before: those until now. An error that is new is logged.
+        """
+        explained = dict(loaded)
+        blocked = self._blocked(loaded)
+        known = self._known(loaded) if blocked else None
+        for name in blocked:
+            assert known is not None
+            found, plan = self._completed(name, loaded[name].obstacles, remedies.plan(known, name))
+            error = obstacles.error_of(
+                self.templates[name], found, loaded[name].parts, plan, self.loader.policy
+            )
+            explained[name] = attrs.evolve(loaded[name], error=error)
+            known_error = before[name].error if name in before else None
+            if str(known_error) != str(explained[name].error):
+                _log.warning("%s", explained[name].error)
+        return explained
+
+    def refusal(self, name: str, loaded: Mapping[str, Loaded]) -> VersionError | None:
+        """
+        Return why a pipeline cannot be loaded at the newest versions, and what to run.
+
+        Args:
+            name: the pipeline's name.
+            loaded: the snapshots.
+        """
+        template = self.templates[name]
+        _, parts, found = self.loader.newest(template)
+        if not found.blocks(self.loader.policy):
+            return None
+        plan = remedies.plan(self._known(loaded), name)
+        found, plan = self._completed(name, found, plan)
+        return obstacles.error_of(template, found, parts, plan, self.loader.policy)
+
+    def _blocked(self, loaded: Mapping[str, Loaded]) -> list[str]:
+        policy = self.loader.policy
+        return [name for name, each in loaded.items() if each.obstacles.blocks(policy)]
+
+    def _completed(self, name: str, found: Obstacles, plan: Plan) -> tuple[Obstacles, Plan]:
+        """
+        Add what has changed since an untrained op was trained, and where its class moved.
+        """
+        since: dict[str, str] = {}
+        hints: list[str] = []
+        ops = map(self.templates[name].ops.get, found.untrained)
+        for op in {op.name: op for op in ops if isinstance(op, LoadableOp)}.values():
+            stored = newest_trained(self.loader.client, op.name)
+            if stored is None or states.fits(op, stored):
+                continue
+            if (other := other_class(op, stored)) is not None:
+                hints.append(moved(self.loader.client, op, stored, other, self.app()))
+                continue
+            changed = [each.text for each in differences(op, stored, self.loader.declared)]
+            since[op.name] = ": ".join(
+                filter(None, ("the newest model is of other code", ", ".join(changed)))
+            )
+        return (
+            attrs.evolve(found, since=since),
+            attrs.evolve(plan, decisions=(*plan.decisions, *hints)),
+        )
+
+    def _known(self, loaded: Mapping[str, Loaded]) -> Known:
+        """
+        What plans start from: the newest versions, and the links between them.
+        """
+        loader, templates = self.loader, self.templates
+        newest = loader.client.newest(
+            {op.name for template in templates.values() for op in template.ops.values()},
+            code={
+                op: code for template in templates.values() for op, code in template.code.items()
+            },
+        )
+        parts = {
+            name: obstacles.parts_to_serve(template, newest, loader.policy, loader.declared)
+            for name, template in templates.items()
+        }
+        asked = {
+            name: states.asked_of(template, parts[name]) for name, template in templates.items()
+        }
+        links = states.links_of(chain.from_iterable(each.values() for each in asked.values()))
+        return Known(
+            templates=templates,
+            parts=parts,
+            bound={
+                name: {part.op: part.version.identity for part in each.parts.values()}
+                for name, each in loaded.items()
+            },
+            asked=asked,
+            valid=loader.client.valid(links),
+            blocked=self._blocked(loaded),
+            on_worker=self.on_worker,
+        )
