@@ -135,11 +135,15 @@ class Execution:
         ops = loaded.check().ops
         states = [op for op in ops.values() if isinstance(op, LoadableOp)]
         before = [op.op_version for op in states]
-        with guard():
-            result = self._go(pipeline, value, ops, on_node, versions=loaded.versions)
-        changed = [op for op, was in zip(states, before, strict=True) if op.op_version != was]
+        try:
+            with guard():
+                result = self._go(pipeline, value, ops, on_node, versions=loaded.versions)
+        finally:
+            changed = [op for op, was in zip(states, before, strict=True) if op.op_version != was]
+            if changed:
+                # also after an error: the next job must not see half of a training
+                self.loaded.discard(pipeline.name)
         if changed:
-            self.loaded.discard(pipeline.name)
             # The op's code is the cause, so it is the user's error.
             with guard():
                 raise PipelineError(
