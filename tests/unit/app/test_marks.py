@@ -51,11 +51,26 @@ class Learnt(Note):
     trains = True
 
 
+class Picky(Note):
+    """
+    One that trains, and not on every text.
+    """
+
+    trains = True
+
+    def execute(self, text: Any) -> str:
+        if text == "bad":
+            raise ValueError("no")
+        return str(text)
+
+
 @pytest.fixture(name="app")
 def _app(tmp_path: Path) -> Iterator[App]:
     pipelines = [
         Pipeline([Node(op, [IN], OUT)], name) for op, name in ((Note(), "say"), (Learnt(), "learn"))
     ]
+    both = [Node(Note(), [IN], "text"), Node(Picky(), ["text"], OUT)]
+    pipelines.append(Pipeline(both, "both"))
     with App("marks", pipelines, op_store=TestOpStoreClient(tmp_path)) as app:
         yield app
 
@@ -104,3 +119,15 @@ def test_a_mark_without_trains_fails_its_job_only(
 
     assert (reason, True) == (failure.reason, text in failure.error.message)
     assert '""' == run(app, "say", "{}").value_json
+
+
+def test_a_failed_training_leaves_no_other_op_changed(app: App) -> None:
+    """
+    An op that marks itself in a training that fails is not published by the next training.
+    """
+    with pytest.raises(ValueError, match="no"):
+        run(app, "both", '{"keep": "bad", "mark": true}')
+    # the failed job holds the lease no longer
+    trained = Manifest.from_json(run(app, "both", "{}", "next").manifest_json or "").trained
+
+    assert ["picky"] == list(trained)
