@@ -49,12 +49,17 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
             )
 
 
-def moved(client: BaseOpStoreClient, op: LoadableOp, app: str) -> str | None:
+def moved(
+    client: BaseOpStoreClient, op: LoadableOp, app: str, templates: Iterable[Template]
+) -> str | None:
     """
-    Return what to do about models of *op* that another class saved, if there are any.
+    Return what to do about models of *op* that a class saved which the app no longer
+    has, if there are any.
     """
     stored = _newest_trained(client, op.name)
     if stored is None or (other := _other_class(op, stored)) is None:
+        return None
+    if other in {class_path(each) for template in templates for each in template.ops.values()}:
         return None
     return (
         f"the store keeps {_kept(client, op.name, other)} as op {op.name!r}: if that class is now "

@@ -246,7 +246,7 @@ class LoadedPipelines:
             hint
             for op in ops.values()
             if isinstance(op, LoadableOp)
-            and (hint := moved(self._client, op, self._app())) is not None
+            and (hint := moved(self._client, op, self._app(), self._templates.values()))
         ]
         return attrs.evolve(plan, decisions=(*plan.decisions, *found))
 
