@@ -4,7 +4,7 @@ One run of a pipeline: the same in the process that was asked and on a worker.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -125,21 +125,30 @@ class Execution:
         loaded = self._loaded(pipeline)
         if loaded.trains:
             with self.loaded.training(pipeline.name, job_id=job_id) as training:
-                with guard():
-                    result = self._go(pipeline, value, training.ops, on_node)
-                return attrs.evolve(
-                    result,
-                    versions=training.versions(),
-                    manifest=_staged(training, job_id, attempt),
-                )
+                # those that are trained are copies for this run alone
+                kept = training.ops.keys() - pipeline.trained
+                marks = _Marks(training.ops[path] for path in kept)
+                try:
+                    with guard():
+                        result = self._go(pipeline, value, training.ops, on_node)
+                    return attrs.evolve(
+                        result,
+                        versions=training.versions(),
+                        manifest=_staged(training, job_id, attempt),
+                    )
+                finally:
+                    if marks.changed():
+                        self.loaded.discard(pipeline.name)
         ops = loaded.check().ops
-        states = [op for op in ops.values() if isinstance(op, LoadableOp)]
-        before = [op.op_version for op in states]
-        with guard():
-            result = self._go(pipeline, value, ops, on_node, versions=loaded.versions)
-        changed = [op for op, was in zip(states, before, strict=True) if op.op_version != was]
+        marks = _Marks(ops.values())
+        try:
+            with guard():
+                result = self._go(pipeline, value, ops, on_node, versions=loaded.versions)
+        finally:
+            # also after an error: the next job must not see half of a training
+            if changed := marks.changed():
+                self.loaded.discard(pipeline.name)
         if changed:
-            self.loaded.discard(pipeline.name)
             # The op's code is the cause, so it is the user's error.
             with guard():
                 raise PipelineError(
@@ -166,6 +175,18 @@ class Execution:
             pipeline, value, ops=ops, callbacks=self.callbacks, on_node=on_node
         )
         return RunResult(value=output, value_json=encode(output), versions=versions)
+
+
+class _Marks:
+    """
+    The versions of ops before a run, and which of the ops have another one after it.
+    """
+
+    def __init__(self, ops: Iterable[BaseOp]) -> None:
+        self._before = [(op, op.op_version) for op in ops if isinstance(op, LoadableOp)]
+
+    def changed(self) -> list[LoadableOp]:
+        return [op for op, before in self._before if op.op_version != before]
 
 
 def _staged(training: TrainingRun, job_id: str, attempt: int) -> Manifest:

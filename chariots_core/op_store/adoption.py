@@ -42,30 +42,26 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
         if other is not None and stored.origin is not None and not stored.origin.named:
             raise OpNameConflict(
                 f"op {name!r} of class {class_path(ops[name])} has the name of another op: the "
-                f"store keeps {_versions(client, name)} of {other} under it; if the class moved, "
-                f"run `chariots ops adopt {name} --app {app}`; if these are two ops, give one of "
-                f"them a name of its own (name = '...' in the class), or another op store "
-                "(CHARIOTS_OP_STORE)"
+                f"store keeps {_kept(client, name, other)} under it; if the class moved, run "
+                f"`chariots ops adopt {name} --app {app}`; if these are two ops, give one of them "
+                f"a name that no other op has (such as name = {_other_name(ops[name])!r} in the "
+                "class), or another op store (CHARIOTS_OP_STORE)"
             )
 
 
-def moved(
-    client: BaseOpStoreClient, op: LoadableOp, stored: OpVersion, other: str, app: str
-) -> str:
+def moved(client: BaseOpStoreClient, op: LoadableOp, other: str, app: str) -> str:
     """
     Return what to do about models of *op* that another class saved.
 
     Args:
         client: the store.
         op: the op.
-        stored: the newest of these models.
-        other: the class that saved it.
+        other: that class.
         app: how to import the app.
     """
     return (
-        f"the store keeps {_versions(client, op.name)} of op {op.name!r} by {other}, the newest "
-        f"{short_version(stored.version)}: if that class is now {class_path(op)}, run "
-        f"`chariots ops adopt {op.name} --app {app}`"
+        f"the store keeps {_kept(client, op.name, other)} as op {op.name!r}: if that class is now "
+        f"{class_path(op)}, run `chariots ops adopt {op.name} --app {app}`"
     )
 
 
@@ -181,9 +177,28 @@ def newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
     return None
 
 
-def _versions(client: BaseOpStoreClient, name: str) -> str:
-    trained = {stored.version.identity for stored in client.savings(name) if _is_trained(stored)}
-    return "1 trained version" if len(trained) == 1 else f"{len(trained)} trained versions"
+def _kept(client: BaseOpStoreClient, name: str, of_class: str) -> str:
+    """
+    Return what the store keeps under a name of one class, in words.
+    """
+    trained = {
+        stored.version.identity: None
+        for stored in client.savings(name)
+        if stored.origin is not None
+        and stored.origin.trained
+        and stored.origin.op_class == of_class
+    }
+    if not trained:
+        return f"the untrained state of {of_class}"
+    count = "1 trained version" if len(trained) == 1 else f"{len(trained)} trained versions"
+    return f"{count} of {of_class}, the newest {short_version(next(iter(trained)))},"
+
+
+def _other_name(op: LoadableOp) -> str:
+    """
+    Return a name for *op* that hardly another op has.
+    """
+    return f"{class_path(op).partition(':')[0].rpartition('.')[2]}_{op.name}"
 
 
 def _is_trained(stored: OpVersion) -> bool:

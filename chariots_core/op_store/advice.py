@@ -16,7 +16,7 @@ from chariots_core.op_store import obstacles, remedies, states
 from chariots_core.op_store.adoption import moved, newest_trained, other_class
 from chariots_core.op_store.loaded import Loaded, Loader
 from chariots_core.op_store.obstacles import Obstacles
-from chariots_core.op_store.origins import differences
+from chariots_core.op_store.origins import class_path, differences
 from chariots_core.op_store.remedies import Known, Plan
 from chariots_core.op_store.states import Template
 from chariots_core.pipelines.ops import LoadableOp
@@ -92,13 +92,16 @@ class Adviser:
         """
         since: dict[str, str] = {}
         hints: list[str] = []
+        classes = {class_path(op) for each in self.templates.values() for op in each.ops.values()}
         ops = map(self.templates[name].ops.get, found.untrained)
         for op in {op.name: op for op in ops if isinstance(op, LoadableOp)}.values():
             stored = newest_trained(self.loader.client, op.name)
             if stored is None or states.fits(op, stored):
                 continue
             if (other := other_class(op, stored)) is not None:
-                hints.append(moved(self.loader.client, op, stored, other, self.app()))
+                # two classes of the app may share a name that its author gave
+                if other not in classes:
+                    hints.append(moved(self.loader.client, op, other, self.app()))
                 continue
             changed = [each.text for each in differences(op, stored, self.loader.declared)]
             since[op.name] = ": ".join(

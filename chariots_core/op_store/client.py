@@ -197,7 +197,9 @@ class BaseOpStoreClient(ABC):
     # -- who trains
 
     @abstractmethod
-    def take_lease(self, ops: Iterable[str], *, holder: str, seconds: float) -> Mapping[str, str]:
+    def take_lease(
+        self, ops: Iterable[str], *, holder: str, seconds: float, renew: bool = False
+    ) -> Mapping[str, str]:
         """
         Let *holder* alone train some ops, for so many seconds from now; again by the same
         holder renews that. All of them or none.
@@ -206,9 +208,12 @@ class BaseOpStoreClient(ABC):
             ops: their names.
             holder: who trains, as messages show it.
             seconds: for how long, by the store's clock.
+            renew: whether the holder must have the lease already. One that expired is
+                still the holder's, unless another holder has taken it meanwhile.
 
         Returns:
-            Op to holder for those that others train; empty: the lease is taken.
+            Op to holder for those that others train, or have trained since the lease to
+            renew expired; empty: the lease is taken.
         """
 
     @abstractmethod

@@ -98,8 +98,7 @@ class TrainingLease:
             TrainingInProgress: it expired, and another run has taken it.
         """
         if self._lost_to is None:
-            held = self._client.take_lease(self._ops, holder=self._holder, seconds=SECONDS)
-            self._lost_to = next(iter(held.values()), None)
+            self._lost_to = next(iter(self._renewed().values()), None)
         if self._lost_to is not None:
             raise TrainingInProgress(
                 f"the training of {self._names} lost its lease to {self._lost_to!r}: this process "
@@ -128,6 +127,9 @@ class TrainingLease:
                 "the lease to train %s ends by itself in %g s: %s", self._names, SECONDS, error
             )
 
+    def _renewed(self) -> Mapping[str, str]:
+        return self._client.take_lease(self._ops, holder=self._holder, seconds=SECONDS, renew=True)
+
     @property
     def _names(self) -> str:
         return ", ".join(repr(op) for op in self._ops)
@@ -142,7 +144,7 @@ class TrainingLease:
     def _renew(self) -> None:
         while not self._ended.wait(SECONDS / 3):
             try:
-                held = self._client.take_lease(self._ops, holder=self._holder, seconds=SECONDS)
+                held = self._renewed()
             except StoreUnavailable:
                 continue
             except Exception:  # noqa: BLE001 - one bad try is no reason to stop renewing

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Final, TypeAlias
 
 import attrs
@@ -24,7 +25,8 @@ from chariots_core.pipelines.ops import BaseOp, LoadableOp
 
 _log: Final = logging.getLogger(__name__)
 
-#: How many sets a process looks at for one that its code can serve.
+#: How many sets a process reads first, and how many it examines at most, for one that
+#: its code can serve.
 _SETS_TRIED: Final = 100
 
 #: The generation of a set, and how often it was loaded.
@@ -239,15 +241,26 @@ class Loader:
         found = self._examined(template, newest)
         if not found.blocks(self.policy) and not found.missing:
             return _Choice(active=newest, obstacles=found)
-        for active in self.client.activations(template.name, limit=_SETS_TRIED):
-            if active.generation >= newest.generation:
-                continue
+        for active in islice(self._older(template, newest), _SETS_TRIED):
             older = self._examined(template, active)
             if not older.blocks(self.policy) and not older.missing:
                 return _Choice(
                     active=active, obstacles=older, behind=self._why(template, newest, found)
                 )
         return _Choice(active=newest, obstacles=found)
+
+    def _older(self, template: Template, newest: ActiveSet) -> Iterator[ActiveSet]:
+        """
+        Yield the sets before *newest* that have a state for each op that is served, the
+        newest first. However often other code was loaded meanwhile, they are found.
+        """
+        seen = newest.generation
+        for limit in (_SETS_TRIED, None):
+            for active in self.client.activations(template.name, limit=limit):
+                if active.generation < seen:
+                    seen = active.generation
+                    if states.fits_all(template, active.ops):
+                        yield active
 
     def _examined(self, template: Template, active: ActiveSet) -> Obstacles:
         parts = states.parts_of(template.ops, active.ops)

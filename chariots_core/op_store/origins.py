@@ -104,6 +104,17 @@ def declared_text(op: LoadableOp) -> str:
     return _text(op, "declaration")
 
 
+def is_same_class(one: LoadableOp, other: LoadableOp) -> bool:
+    """
+    Return whether two ops declare a state of the same class.
+
+    Raises:
+        OpStoreError: a declaration is not JSON.
+    """
+    first, second = (json.loads(declared_text(op)).get(CLASS) for op in (one, other))
+    return bool(first == second)
+
+
 def _text(op: LoadableOp, method: str) -> str:
     try:
         found = getattr(op, method)()

@@ -14,9 +14,12 @@ from typing import Final, TypeAlias
 
 import attrs
 
+from chariots_core.op_store import states
+from chariots_core.op_store.origins import class_path, is_same_class
 from chariots_core.op_store.policy import Edge, Part, Question
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Link
+from chariots_core.pipelines.ops import LoadableOp
 
 #: A version in the plan: an identity of the store, or a number for one to come.
 _Version: TypeAlias = str | int
@@ -215,6 +218,8 @@ class _Planner:
         template = self._known.templates[name]
         op = template.ops[path].name
         trainers = [each for each in self._known.templates.values() if op in each.trained_ops]
+        others = [each for each in trainers if not _is_same_model(each, template, op)]
+        trainers = [each for each in trainers if each not in others]
         wanted = {
             (template.ops[up].name, op)
             for up, down in template.edges
@@ -222,7 +227,11 @@ class _Planner:
         }
         fitting = [each for each in trainers if wanted <= _named_edges(each)]
         if not fitting:
-            decision = self._missing(name, op, wanted, trainers)
+            decision = (
+                _other_model(others[0], template, op)
+                if others and not trainers
+                else self._missing(name, op, wanted, trainers)
+            )
             if upstream is not None and not self._known.parts[name][upstream].stateful:
                 decision += f"; or, if the two fit as they are, run `chariots save {name}`"
             raise _Undecided(decision)
@@ -251,6 +260,24 @@ class _Planner:
             f"no pipeline of this app trains {op!r} behind {with_what}, as {name!r} runs it: "
             f"change {some}, or add a pipeline that does"
         )
+
+
+def _is_same_model(trainer: Template, template: Template, op: str) -> bool:
+    """
+    Return whether what one pipeline trains is what another one has code for.
+    """
+    trains, serves = (states.by_name(each)[op] for each in (trainer, template))
+    assert isinstance(trains, LoadableOp)
+    assert isinstance(serves, LoadableOp)
+    return trainer.code[op] == template.code[op] and is_same_class(trains, serves)
+
+
+def _other_model(trainer: Template, template: Template, op: str) -> str:
+    trains, serves = (class_path(states.by_name(each)[op]) for each in (trainer, template))
+    return (
+        f"pipeline {trainer.name!r} trains {op!r} by the code of {trains}, and {template.name!r} "
+        f"has that of {serves}, which differs: let both have one class, or two names of ops"
+    )
 
 
 def _untrained(template: Template) -> set[str]:

@@ -197,11 +197,13 @@ class LocalOpStoreClient(BaseOpStoreClient):
 
     # -- who trains
 
-    def take_lease(self, ops: Iterable[str], *, holder: str, seconds: float) -> Mapping[str, str]:
+    def take_lease(
+        self, ops: Iterable[str], *, holder: str, seconds: float, renew: bool = False
+    ) -> Mapping[str, str]:
         with self._database.writing() as connection:
             # the lock that comes with it: of two holders, one is first
             change = Change(connection)
-            return change.take_lease(list(ops), holder, seconds, clock=self._clock)
+            return change.take_lease(list(ops), holder, seconds, renew=renew, clock=self._clock)
 
     def end_lease(self, holder: str) -> None:
         with self._database.writing() as connection:

@@ -190,10 +190,11 @@ class Change:
     # -- who trains
 
     def take_lease(
-        self, ops: Collection[str], holder: str, seconds: float, *, clock: str
+        self, ops: Collection[str], holder: str, seconds: float, *, renew: bool, clock: str
     ) -> Mapping[str, str]:
         """
-        Give *holder* the leases of all these ops, or return who holds some of them.
+        Give *holder* the leases of all these ops, or return who holds some of them. A
+        renewal fails if another holder has had one of them meanwhile.
         """
         now = float(self._connection.execute(sa.text(f"SELECT {clock}")).scalar_one())
         held = self._connection.execute(
@@ -203,11 +204,17 @@ class Change:
         ).all()
         if held:
             return {row.op: row.holder for row in held}
+        if renew and (lost := set(ops) - self._leased_to(holder)):
+            return dict.fromkeys(sorted(lost), "a training that has ended")
         self._connection.execute(sa.delete(leases).where(leases.c.op.in_(list(ops))))
         rows = [{"op": op, "holder": holder, "expires_at": now + seconds} for op in ops]
         if rows:
             self._connection.execute(sa.insert(leases), rows)
         return {}
+
+    def _leased_to(self, holder: str) -> set[str]:
+        query = sa.select(leases.c.op).where(leases.c.holder == holder)
+        return set(self._connection.execute(query).scalars())
 
     def end_lease(self, holder: str) -> None:
         """

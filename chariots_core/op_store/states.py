@@ -172,6 +172,17 @@ def fits(op: BaseOp, stored: OpVersion | None) -> bool:
     )
 
 
+def fits_all(template: Template, stored: Mapping[str, OpVersion]) -> bool:
+    """
+    Whether *stored* has state for the code of each op with state that is not trained.
+    """
+    return all(
+        fits(op, stored.get(op.name))
+        for path, op in template.ops.items()
+        if isinstance(op, LoadableOp) and path not in template.trained
+    )
+
+
 def restored(
     client: BaseOpStoreClient,
     template: Template,

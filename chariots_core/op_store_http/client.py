@@ -180,8 +180,12 @@ class OpStoreClient(BaseOpStoreClient):
 
     # -- who trains
 
-    def take_lease(self, ops: Iterable[str], *, holder: str, seconds: float) -> Mapping[str, str]:
-        return self._ask(Contract.take_lease, ops=list(ops), holder=holder, seconds=seconds)
+    def take_lease(
+        self, ops: Iterable[str], *, holder: str, seconds: float, renew: bool = False
+    ) -> Mapping[str, str]:
+        return self._ask(
+            Contract.take_lease, ops=list(ops), holder=holder, seconds=seconds, renew=renew
+        )
 
     def end_lease(self, holder: str) -> None:
         self._ask(Contract.end_lease, holder=holder)

@@ -289,3 +289,20 @@ def test_missing_trainer_is_for_a_person_to_decide(tmp_path: Path) -> None:
         app.loaded.load("predict")
 
     assert () == caught.value.commands
+
+
+def test_a_trainer_of_other_code_is_no_advice(tmp_path: Path) -> None:
+    """
+    Where the op that trains and the op that serves share a name and not their code, the refusal
+    does not name trainings that change nothing, but the two classes.
+    """
+    other = type("Op0", (Model,), {"release": VersionedField(2, VersionType.MAJOR)})
+    graph = Graph(models=(True,), reads=((),), trainers=((0,),))
+    app = graph.app(str(tmp_path))
+    train = next(each for name, each in app.pipelines.items() if name != "predict")
+    mixed = App(app.store, [train, Pipeline([Node(other(), [INPUT], OUTPUT)], name="predict")])
+    mixed.train(train.name, job_id="job")
+    with pytest.raises(VersionError, match=r"by the code of .*, which differs") as caught:
+        mixed.loaded.load("predict")
+
+    assert () == caught.value.commands

@@ -12,6 +12,7 @@ import pytest
 from chariots_core.errors import (
     VersionError,
 )
+from chariots_core.op_store import loaded
 from chariots_core.pipelines import Node, Pipeline
 from chariots_core.versioning import VersionedField, VersionType
 from tests.unit.op_store.kit import (
@@ -134,6 +135,24 @@ def test_old_release_is_not_disturbed_by_a_new_one(app: App, make: MakeApp) -> N
     app.loaded.load("predict")
 
     assert [47.0] == app.call("predict", [2.0])
+
+
+def test_old_release_outlives_many_sets_of_a_new_one(
+    app: App, make: MakeApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    However often the newer code is trained and loaded, the older one goes on, also after a restart.
+    """
+    monkeypatch.setattr(loaded, "_SETS_TRIED", 3)
+    train_all(app)
+    app.loaded.load("predict")
+    newer = recoded(Scale, kind=VersionedField("other", VersionType.MAJOR))
+    changed = make([train_centre(), train_scale(newer), predict(scale=newer)])
+    for number in range(5):
+        changed.train("train_scale", job_id=f"new-{number}")
+        changed.loaded.load("predict")
+
+    assert [[47.0]] * 2 == [each.call("predict", [2.0]) for each in (app, make())]
 
 
 def test_two_releases_side_by_side(app: App, make: MakeApp) -> None:
