@@ -7,7 +7,11 @@ from chariots_core.errors import (
     ChariotsError,
     ExecutionError,
     JobNotFound,
+    ModelOutdated,
+    NeverTrained,
+    OpNameConflict,
     PipelineNotFound,
+    TrainingInProgress,
     VersionError,
 )
 
@@ -16,6 +20,10 @@ __all__ = [
     "ChariotsError",
     "ExecutionError",
     "JobNotFound",
+    "ModelOutdated",
+    "NeverTrained",
+    "OpNameConflict",
     "PipelineNotFound",
+    "TrainingInProgress",
     "VersionError",
 ]

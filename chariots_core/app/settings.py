@@ -5,10 +5,11 @@ What an operator may set for an app, with the values that hold unless somebody d
 from __future__ import annotations
 
 import os
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import attrs
 
+from chariots_core.errors import ConfigurationError
 from chariots_core.op_store.obstacles import ChangedModels
 
 MEBIBYTE: Final = 1024 * 1024
@@ -16,6 +17,10 @@ MEBIBYTE: Final = 1024 * 1024
 _positive: Final[Any] = attrs.validators.gt(0)
 _positive_or_none: Final[Any] = attrs.validators.optional(_positive)
 _not_negative: Final[Any] = attrs.validators.ge(0)
+
+
+def _changed_models() -> Any:
+    return os.environ.get("CHARIOTS_CHANGED_MODELS") or "warn"
 
 
 @attrs.frozen(kw_only=True)
@@ -51,7 +56,12 @@ class AppSettings:
     run_patience: float = attrs.field(default=0.02, validator=_not_negative)
     queue_timeout: float | None = attrs.field(default=24 * 3600.0, validator=_positive_or_none)
     tick_interval: float = attrs.field(default=5.0, validator=_positive)
-    changed_models: ChangedModels = attrs.field(
-        factory=lambda: os.environ.get("CHARIOTS_CHANGED_MODELS", "warn"),
-        validator=attrs.validators.in_(("warn", "refuse")),
-    )
+    changed_models: ChangedModels = attrs.field(factory=_changed_models)
+
+    @changed_models.validator
+    def _check_changed_models(self, _field: object, value: object) -> None:
+        if value not in get_args(ChangedModels):
+            raise ConfigurationError(
+                f"changed_models is {value!r}: give 'warn' or 'refuse', as an argument or in "
+                "CHARIOTS_CHANGED_MODELS"
+            )

@@ -121,7 +121,7 @@ def worker(
 
 def _pool_of(spec: str) -> BaseWorkerPool:
     from chariots_core.app import load_app
-    from chariots_core.errors import BackendNotConfigured
+    from chariots_core.errors import BackendNotConfigured, StoreUnavailable
 
     app = load_app(spec)
     if app.pool is None:
@@ -129,6 +129,10 @@ def _pool_of(spec: str) -> BaseWorkerPool:
             f"app {spec!r} has no worker backend: give it a worker_pool, or set "
             f"CHARIOTS_WORKER_POOL, e.g. to 'local'"
         )
+    try:
+        app.loaded.check_classes()
+    except StoreUnavailable as error:
+        logging.getLogger(__name__).warning("the op store is not reachable yet: %s", error)
     return app.pool
 
 

@@ -182,8 +182,9 @@ def release(
     """
     Hand a running job back as if it had not been started: the attempt does not count.
 
-    Its time in the queue begins anew, except where nobody knew its pipeline
-    (``unknown_pipeline``): then it goes on, so that it ends some day. A job
+    Its time in the queue begins anew, except where a worker of other code has to take it
+    (``unknown_pipeline``, ``version_conflict``): then it goes on, so that it ends some
+    day. A job
     that somebody asked to end fails as ``cancelled`` instead.
 
     Args:
@@ -201,7 +202,7 @@ def release(
         if current.cancel_requested:
             return JobStatus.failed, finished_changes(current) | {"reason": Reason.CANCELLED}
         status, changes = again(current, delay)
-        if reason == Reason.UNKNOWN_PIPELINE:
+        if reason in {Reason.UNKNOWN_PIPELINE, Reason.VERSION_CONFLICT}:
             del changes["queue_expires_at"]
         return status, changes | {"reason": reason, "error": error, "attempt": Plus(-1)}
 

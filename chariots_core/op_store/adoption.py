@@ -28,6 +28,9 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
     """
     Return if no op of the app has a name under which the store keeps another class.
 
+    A class that has a trained state of its own there, by `adopt` or before it moved, is
+    at home under that name, whichever of the two trained last.
+
     Args:
         client: the store.
         templates: the pipelines of the app.
@@ -39,7 +42,9 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
     ops = {name: op for name, op in _states(templates).items() if not has_own_name(op)}
     for name, stored in client.newest(ops).items():
         other = other_class(ops[name], stored)
-        if other is not None and stored.origin is not None and not stored.origin.named:
+        if other is None or stored.origin is None or stored.origin.named:
+            continue
+        if not _trained_by(client, name, class_path(ops[name])):
             raise OpNameConflict(
                 f"op {name!r} of class {class_path(ops[name])} has the name of another op: the "
                 f"store keeps {_kept(client, name, other)} under it; if the class moved, run "
@@ -177,21 +182,30 @@ def newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
     return None
 
 
-def _kept(client: BaseOpStoreClient, name: str, of_class: str) -> str:
+def _trained_by(client: BaseOpStoreClient, name: str, of_class: str) -> list[Version]:
     """
-    Return what the store keeps under a name of one class, in words.
+    Return the trained versions that the store keeps under a name of one class, the
+    newest first.
     """
-    trained = {
-        stored.version.identity: None
+    return [
+        stored.version
         for stored in client.savings(name)
         if stored.origin is not None
         and stored.origin.trained
         and stored.origin.op_class == of_class
-    }
+    ]
+
+
+def _kept(client: BaseOpStoreClient, name: str, of_class: str) -> str:
+    """
+    Return what the store keeps under a name of one class, in words.
+    """
+    trained = [version.identity for version in _trained_by(client, name, of_class)]
     if not trained:
         return f"the untrained state of {of_class}"
-    count = "1 trained version" if len(trained) == 1 else f"{len(trained)} trained versions"
-    return f"{count} of {of_class}, the newest {short_version(next(iter(trained)))},"
+    number = len(set(trained))
+    count = "1 trained version" if number == 1 else f"{number} trained versions"
+    return f"{count} of {of_class}, the newest {short_version(trained[0])},"
 
 
 def _other_name(op: LoadableOp) -> str:

@@ -200,7 +200,7 @@ class LoadedPipelines:
         if revision == self._revision and self._is_open:
             return
         if not self._is_open:
-            check_classes(self._client, self._templates.values(), self._app())
+            self.check_classes()
         active = self._client.active_sets(self._templates)
         if new := self._templates.keys() - active.keys():
             self._register(sorted(new))
@@ -325,6 +325,16 @@ class LoadedPipelines:
                 raise self._adviser.refusal(name, self._loaded) or error from error.__cause__
             self._loaded = {**self._loaded, name: loaded}
             return loaded
+
+    def check_classes(self) -> None:
+        """
+        Return if the names of the app's ops stand for its classes in the store.
+
+        Raises:
+            OpNameConflict: one stands for another class.
+            StoreUnavailable: the store cannot be reached.
+        """
+        check_classes(self._client, self._templates.values(), self._app())
 
     def adopt(self, names: Collection[str] = ()) -> Mapping[str, Version]:
         """

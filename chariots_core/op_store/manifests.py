@@ -14,6 +14,7 @@ from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
 from chariots_core.pipelines.ops import LoadableOp
+from chariots_core.versioning import version_of
 
 
 def first(client: BaseOpStoreClient, template: Template, described: dict[str, SavedOp]) -> Manifest:
@@ -102,4 +103,6 @@ def _bound(
         elif name in outdone or (name in template.trained_ops and part.from_store):
             continue
         elif states.is_changed(op, loaded.stored.get(name)):
-            yield states.described(client, op)
+            # one that marked itself has a version that nothing saved before can outdo
+            marked = op.op_version not in {part.version, version_of(op)}
+            yield states.described(client, op, trained=marked)

@@ -5,6 +5,7 @@ What keeps a pipeline from being served at some versions, and the error that say
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import attrs
@@ -152,11 +153,17 @@ def warnings_of(
     Return a sentence for each state that is served although its code has changed.
     """
     refused = obstacles.refused(policy)
-    return tuple(
+    changed = (
         _changed_text(parts[path], found)
         for path, found in obstacles.changed.items()
         if path not in refused
     )
+    fresh = (
+        f"op {parts[path].op!r} has the fresh state of its code: no saved state fits that code"
+        for path in obstacles.missing
+        if parts[path].trained
+    )
+    return (*changed, *fresh)
 
 
 def error_of(
@@ -175,7 +182,7 @@ def error_of(
     if obstacles.untrained:
         # one op at two places is one sentence
         ops = dict.fromkeys(parts[path].op for path in obstacles.untrained)
-        only_load = plan.commands == (f"chariots load {name}",)
+        only_load = plan.commands == (f"chariots load {quote(name)}",)
         what_of = "has a trained model that is not loaded yet"
         blockers = [
             f"op {op!r} {what_of if only_load else 'was never trained with this code'}"

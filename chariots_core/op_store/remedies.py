@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count
+from shlex import quote
 from typing import Final, TypeAlias
 
 import attrs
@@ -124,7 +125,7 @@ class _Planner:
         bound = self._bound.get(name, {})
         current = all(bound.get(op) == version for op, version in wanted.items())
         if always or not current or (wanted and name in self._known.blocked):
-            self.commands.append(f"chariots load {name}")
+            self.commands.append(f"chariots load {quote(name)}")
             self._bound[name] = wanted
 
     def train(self, template: Template) -> None:
@@ -133,9 +134,9 @@ class _Planner:
         """
         name = template.name
         takes_input = " --input @FILE" if template.pipeline.plan.reads_input else ""
-        self.commands.append(f"chariots call {name}{takes_input} --wait")
+        self.commands.append(f"chariots call {quote(name)}{takes_input} --wait")
         if not self._known.on_worker(name):
-            self.commands.append(f"chariots save {name}")
+            self.commands.append(f"chariots save {quote(name)}")
         ran: dict[str, _Version] = dict(self._bound.get(name, {}))
         for op in template.trained_ops:
             ran[op] = self._versions[op] = next(self._new)
@@ -174,8 +175,8 @@ class _Planner:
         if not pairs:
             return None
         return (
-            f"if {', '.join(pairs)} fit as they are, run `chariots save {name}`, "
-            f"then `chariots load {name}`"
+            f"if {', '.join(pairs)} fit as they are, run `chariots save {quote(name)}`, "
+            f"then `chariots load {quote(name)}`"
         )
 
     def _blockers(self, name: str) -> Iterator[tuple[str, str | None]]:
@@ -233,7 +234,7 @@ class _Planner:
                 else self._missing(name, op, wanted, trainers)
             )
             if upstream is not None and not self._known.parts[name][upstream].stateful:
-                decision += f"; or, if the two fit as they are, run `chariots save {name}`"
+                decision += f"; or, if the two fit as they are, run `chariots save {quote(name)}`"
             raise _Undecided(decision)
         trainer = min(fitting, key=self._costs)
         self.make_loadable(trainer.name, above)

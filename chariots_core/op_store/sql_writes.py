@@ -134,11 +134,26 @@ class Change:
         """
         newest, mine = self._row(saved), _class(saved)
         other = None if newest is None else _class(newest)
-        if mine is not None and other is not None and mine != other:
+        if mine is None or other is None or mine == other:
+            return
+        if mine not in self._classes(saved.op):
             raise OpNameConflict(
                 f"op {saved.op!r} of class {mine} has the name of {other} in this store: give one "
                 "of them a name of its own (name = '...' in the class), or another op store"
             )
+
+    def _classes(self, op: str) -> set[str | None]:
+        """
+        The classes that have trained states under an op's name.
+        """
+        origins = self._connection.execute(
+            sa.select(op_versions.c.origin).where(
+                op_versions.c.op == op,
+                op_versions.c.rank.is_not(None),
+                op_versions.c.origin.is_not(None),
+            )
+        ).scalars()
+        return {each.op_class for each in map(Origin.from_json, origins) if each.trained}
 
     def _put(self, saved: SavedOp, manifest: Manifest, rank: int) -> int:
         candidate = self._row(

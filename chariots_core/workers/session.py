@@ -203,6 +203,8 @@ class WorkerSession:
         if now >= self._next_report and self._runner.current is None and not self._failures:
             self._next_report = now + _REPORT_INTERVAL
             self._report()
+            # before the first job: others of its release count on it
+            self._aside(self._report_presence, "report what it can serve")
 
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """
@@ -370,6 +372,9 @@ class WorkerSession:
             with patience.bounded(unless=lambda: self._signals.ordered):
                 self._neighbours.report("worker", self.worker_id)
 
+    def _report_presence(self) -> None:
+        self._app.report_presence("worker")
+
     def _tick(self) -> None:
         app = self._app
         report = tick(
@@ -381,7 +386,7 @@ class WorkerSession:
         )
         for record in report.changed:
             app.emit(record.status.value, record)
-        app.report_presence("worker")
+        self._report_presence()
 
     def _unless_in_doubt(self, ahead: Callable[[], None] | None) -> Callable[[], None] | None:
         # What is claimed and not running is taken for lost then.

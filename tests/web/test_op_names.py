@@ -135,6 +135,8 @@ def test_a_moved_class_is_adopted(release: Release) -> None:
     assert 0 == done[0], done
     new = release.serve("proj.shop:app")
     assert 200 == new.load("shop_predict").status_code
+    assert 0 == old.stop()
+    old = release.serve("shop:app")
     assert ([3.0], [3.0]) == (
         new.output_of("shop_predict", [[1.0]]),
         old.output_of("shop_predict", [[1.0]]),

@@ -319,7 +319,7 @@ def test_name_of_another_class(make: MakeApp) -> None:
             "store:Mean",
             "shop:Mean",
             "chariots ops adopt mean --app",
-            "name = '...'",
+            "name = 'store_mean'",
             "CHARIOTS_OP_STORE",
         )
     )
@@ -356,9 +356,7 @@ def test_moved_class_with_a_given_name_is_told(make: MakeApp) -> None:
     """
     trained(make(release("shop", name="model", kind=major("shop"))))
     app = make(release("proj.shop", name="model", kind=major("proj.shop")))
-    with pytest.raises(
-        NeverTrained, match=r"1 trained version of op 'model' by shop:Mean.*ops adopt model"
-    ):
+    with pytest.raises(NeverTrained, match=r"1 trained version of shop:Mean.*ops adopt model"):
         app.loaded.load("predict")
     app.loaded.adopt(["model"])
     app.loaded.load("predict")
