@@ -10,7 +10,8 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from chariots_core.errors import StoreUnavailable, TrainingInProgress
@@ -45,7 +46,8 @@ class TrainingLease:
         ops: the names of the ops.
         job_id: the job that trains. Its attempts are one holder: the next one takes
             over at once. ``None``: a run without a job.
-        timeout: seconds to wait for other runs; ``None``: for as long as they take.
+        timeout: seconds to wait for other runs, from now on; ``None``: for as long as
+            they take.
     """
 
     def __init__(
@@ -63,7 +65,7 @@ class TrainingLease:
             if job_id is None
             else job_holder(job_id)
         )
-        self._timeout = timeout
+        self._deadline = None if timeout is None else time.monotonic() + timeout
         self._ended = threading.Event()
         self._lost_to: str | None = None
         self._thread: threading.Thread | None = None
@@ -76,8 +78,7 @@ class TrainingLease:
             TrainingInProgress: another run trains one of the ops, and goes on.
             StoreUnavailable: the store cannot be reached.
         """
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
-        pause = _FIRST_PAUSE
+        deadline, pause = self._deadline, _FIRST_PAUSE
         while held := self._client.take_lease(self._ops, holder=self._holder, seconds=SECONDS):
             if deadline is not None and time.monotonic() + pause > deadline:
                 raise self._refused(held)
@@ -89,6 +90,23 @@ class TrainingLease:
             target=self._renew, name="chariots-training-lease", daemon=True
         )
         self._thread.start()
+
+    def take_turn(self, locks: Iterable[threading.Lock]) -> ExitStack:
+        """
+        Wait for the locks of this process, and give what releases them.
+
+        Raises:
+            TrainingInProgress: another run of this process trains one of the ops, and goes on.
+        """
+        with ExitStack() as held:
+            for lock in locks:
+                if not lock.acquire(timeout=self._time_left()):
+                    raise TrainingInProgress(
+                        f"another call of this process trains {self._names}: wait for that "
+                        "training, then call again"
+                    )
+                held.callback(lock.release)
+            return held.pop_all()
 
     def check(self) -> None:
         """
@@ -126,6 +144,10 @@ class TrainingLease:
             _log.warning(
                 "the lease to train %s ends by itself in %g s: %s", self._names, SECONDS, error
             )
+
+    def _time_left(self) -> float:
+        # as `threading.Lock.acquire` takes it: -1 for no bound
+        return -1 if self._deadline is None else max(self._deadline - time.monotonic(), 0.0)
 
     def _renewed(self) -> Mapping[str, str]:
         return self._client.take_lease(self._ops, holder=self._holder, seconds=SECONDS, renew=True)

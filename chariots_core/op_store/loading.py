@@ -258,13 +258,13 @@ class LoadedPipelines:
         Args:
             name: the pipeline's name.
             job_id: the job that trains, if one does.
-            timeout: seconds to wait for trainings of the same op in other processes;
-                ``None``: for as long as they take.
+            timeout: seconds to wait for other trainings of the same op; ``None``: for
+                as long as they take.
 
         Raises:
             VersionError: the ops that are not trained do not belong together.
             OpStoreError: the state of one of them cannot be read.
-            TrainingInProgress: another process trains the same op.
+            TrainingInProgress: another run trains the same op.
         """
         template = self._template(name)
         # always in the same order, so that two trainings never wait for each other

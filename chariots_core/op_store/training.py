@@ -134,9 +134,7 @@ class Training:
         self._held = ExitStack()
 
     def __enter__(self) -> TrainingRun:
-        with ExitStack() as stack:
-            for lock in self._locks:
-                stack.enter_context(lock)
+        with self._lease.take_turn(self._locks) as stack:
             self._lease.take()
             try:
                 run = self._begin()

@@ -7,8 +7,12 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 
+import pytest
+
+from chariots_core.errors import TrainingInProgress
 from chariots_core.pipelines import Node, Pipeline
 from tests.unit.op_store.conftest import Place
 from tests.unit.op_store.kit import (
@@ -79,6 +83,30 @@ def test_trainings_of_one_op_follow_one_another(app: App) -> None:
 
     assert isinstance(trained, Centre)
     assert 54.0 == trained.state
+
+
+def test_waiting_for_trainings_takes_no_longer_than_allowed(app: App) -> None:
+    """
+    Calls that wait for a training are refused after their timeout, however many wait.
+    """
+    app.loaded.open()
+    app.store.take_lease(["centre"], holder="another", seconds=60.0)
+    waited: list[float] = []
+
+    def train(_: int) -> None:
+        began = time.monotonic()
+        with (
+            pytest.raises(TrainingInProgress, match=r"then call again"),
+            app.loaded.training("train_centre", timeout=0.5),
+        ):
+            pass
+        waited.append(time.monotonic() - began)
+
+    in_threads(8, train)
+
+    assert 8 == len(waited)
+    # one after the other they would take 4 s
+    assert max(waited) < 2.5
 
 
 def test_trainings_of_two_pipelines_with_one_op_follow_one_another(make: MakeApp) -> None:
