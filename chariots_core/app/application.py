@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, Final, Self, Unpack
 from weakref import WeakSet, ref
 
+from chariots_core import patience
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.faults import HiddenFaults
@@ -131,7 +132,7 @@ class App:
             on_worker=self._goes_to_worker,
             app=lambda: self.import_spec or "MODULE:APP",
         )
-        self.presence = Presence(self.name, self.op_store, self.loaded.serving)
+        self.presence = Presence(self.name, self.op_store, self.loaded.serving, self.loaded.code)
         self._execution = Execution(
             loaded=self.loaded, runner=runner or SequentialRunner(), callbacks=own_callbacks
         )
@@ -269,6 +270,18 @@ class App:
             self.presence.report()
         except StoreUnavailable as error:
             _log.debug("what this process serves was not reported: %s", error)
+        except Exception:  # noqa: BLE001 - a report is no reason for a process to fail
+            _log.exception("what this process serves was not reported")
+
+    def withdraw_presence(self) -> None:
+        """
+        Report that this process ends.
+        """
+        try:
+            with patience.bounded(seconds=1.0):
+                self.presence.withdraw()
+        except Exception as error:  # noqa: BLE001 - the report ends by itself
+            _log.debug("the end of this process was not reported: %s", error)
 
     def processes(self) -> Sequence[ProcessReport]:
         """
@@ -286,6 +299,22 @@ class App:
         """
         return any(
             process.kind == "worker" and process.serving.get(pipeline)
+            for process in self.presence.processes()
+        )
+
+    def is_for_other_code(self, record: JobRecord) -> bool:
+        """
+        Return whether a job was submitted by other code than this process has, and belongs
+        to that: a training while a process with that code lives, any other run while a
+        worker with that code lives.
+        """
+        mine = self.loaded.code.get(record.pipeline)
+        if record.code is None or mine is None or record.code == mine:
+            return False
+        trains = bool(self.pipelines[record.pipeline].trained)
+        return any(
+            process.code.get(record.pipeline) == record.code
+            and (trains or process.kind == "worker")
             for process in self.presence.processes()
         )
 
@@ -353,7 +382,8 @@ class App:
         # What somebody asks for under a key does not change with the settings.
         idempotency = idempotency_of(key, name, input_json, options)
         options.setdefault("queue_timeout", self.settings.queue_timeout)
-        job = NewJob(pipeline=name, backend=pool.name, input_json=input_json, **options)
+        code = self.loaded.code.get(name)
+        job = NewJob(pipeline=name, backend=pool.name, input_json=input_json, code=code, **options)
         record = pool.submit_job(job, idempotency=idempotency)
         return Submission(record=record, replayed=record.id != job.id)
 
@@ -521,6 +551,7 @@ class App:
         Give back connections. Idempotent; a later use connects anew.
         """
         _APPS.discard(self)
+        self.withdraw_presence()
         if self.pool is not None:
             self.pool.close()
         self.op_store.close()

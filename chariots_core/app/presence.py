@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
@@ -28,6 +29,7 @@ class Presence:
         client: the op store.
         serving: gives the revision of the store that was seen, and pipeline to the
             generation that is served here.
+        code: pipeline to the digest of the code of its ops with state.
     """
 
     def __init__(
@@ -35,14 +37,20 @@ class Presence:
         app: str,
         client: BaseOpStoreClient,
         serving: Callable[[], tuple[int, Mapping[str, int]]],
+        code: Mapping[str, str],
     ) -> None:
         self.kind = "process"
         self._app = app
         self._client = client
         self._serving = serving
-        self._id = ""
-        self._pid = 0
-        self._reported_at = 0.0
+        self._code = code
+        self._start_anew()
+
+    def _start_anew(self) -> None:
+        # a forked process is another one, and the lock may be held in the first
+        self._lock = threading.Lock()
+        self._id, self._pid = secrets.token_hex(16), os.getpid()
+        self._reported_at: float | None = None
         self._reported: tuple[int, Mapping[str, int]] = (-1, {})
 
     def report(self) -> None:
@@ -52,24 +60,26 @@ class Presence:
         Raises:
             StoreUnavailable: the store cannot be reached.
         """
+        if self._pid != os.getpid():
+            self._start_anew()
         revision, serving = self._serving()
-        is_known = self._is_mine() and (revision, serving) == self._reported
-        if is_known and time.monotonic() < self._reported_at + EVERY:
-            return
-        if not self._is_mine():
-            # a forked process is another one
-            self._id, self._pid = secrets.token_hex(16), os.getpid()
-        process = ProcessReport(
-            id=self._id,
-            app=self._app,
-            host=socket.gethostname(),
-            pid=self._pid,
-            kind=self.kind,
-            revision=max(revision, 0),
-            serving=serving,
-        )
-        self._client.report(process, seconds=_BELIEVED)
-        self._reported_at, self._reported = time.monotonic(), (revision, serving)
+        with self._lock:
+            is_late = self._reported_at is None or time.monotonic() >= self._reported_at + EVERY
+            if not is_late and (revision, serving) == self._reported:
+                return
+            self._client.report(self._record(revision, serving), seconds=_BELIEVED)
+            self._reported_at, self._reported = time.monotonic(), (revision, serving)
+
+    def withdraw(self) -> None:
+        """
+        Report that this process ends, if it has reported.
+
+        Raises:
+            StoreUnavailable: the store cannot be reached.
+        """
+        if self._pid == os.getpid() and self._reported_at is not None:
+            self._client.report(self._record(*self._reported), seconds=0.0)
+            self._reported_at = None
 
     def processes(self) -> Sequence[ProcessReport]:
         """
@@ -77,5 +87,14 @@ class Presence:
         """
         return self._client.processes(self._app)
 
-    def _is_mine(self) -> bool:
-        return self._pid == os.getpid()
+    def _record(self, revision: int, serving: Mapping[str, int]) -> ProcessReport:
+        return ProcessReport(
+            id=self._id,
+            app=self._app,
+            host=socket.gethostname(),
+            pid=self._pid,
+            kind=self.kind,
+            revision=max(revision, 0),
+            serving=serving,
+            code=self._code,
+        )

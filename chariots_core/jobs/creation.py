@@ -28,13 +28,16 @@ ASKED: Final = (
     "queue_timeout",
     "resend_after",
     "result_ttl",
+    "code",
 )
 
 #: What makes two jobs of one id the same request: what is to be run, and the
-#: options that the caller chose. ``backend`` and ``resend_after`` are the
+#: options that the caller chose. ``backend``, ``resend_after`` and ``code`` are the
 #: deployment's choice, which may change between two tries; a ``delay`` counts
 #: from the first of them.
-COMPARED: Final = tuple(name for name in ASKED if name not in ("id", "backend", "resend_after"))
+COMPARED: Final = tuple(
+    name for name in ASKED if name not in ("id", "backend", "resend_after", "code")
+)
 
 
 def first_fields(job: NewJob) -> Mapping[str, Any]:

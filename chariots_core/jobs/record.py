@@ -178,6 +178,8 @@ class NewJob:
             ``None``: it waits for as long as it takes.
         delay: seconds before it may start; more than 0 makes it ``deferred``.
         result_ttl: seconds for which a final record is kept.
+        code: a digest of the code that the submitter has for the pipeline's ops with
+            state; ``None``: any worker may run it.
         resend_after: seconds after which a job that is still queued is handed
             over again; ``None`` where the store itself is the queue.
     """
@@ -196,6 +198,7 @@ class NewJob:
     delay: float = attrs.field(default=0.0, validator=_seconds)
     result_ttl: float = attrs.field(default=7 * 24 * 3600.0, validator=_seconds)
     resend_after: float | None = attrs.field(default=None, validator=_seconds)
+    code: str | None = attrs.field(default=None, validator=storable_text)
 
 
 @attrs.frozen(kw_only=True)
@@ -265,6 +268,7 @@ class JobRecord:
     queue_timeout: float | None = None
     queue_expires_at: datetime | None = None
     resend_after: float | None = None
+    code: str | None = None
     result_ttl: float = 7 * 24 * 3600.0
     created_at: datetime
     queued_at: datetime | None = None

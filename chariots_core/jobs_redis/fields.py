@@ -72,7 +72,7 @@ _READ: Final[Mapping[str, Callable[[str], Any] | None]] = {
     name: read
     for read, names in (
         (None, ("id", "pipeline", "backend", "queue", "reason", "worker", "input_json",
-                "input_ref", "value_json", "value_ref", "manifest_json")),
+                "input_ref", "code", "value_json", "value_ref", "manifest_json")),
         (int, ("seq", "attempt", "max_attempts", "priority", "token", "generation")),
         (float, ("retry_delay", "timeout", "queue_timeout", "resend_after", "result_ttl")),
         (time_from, ("lease_until", "resend_at", "due_at", "queue_expires_at", "created_at",

@@ -51,6 +51,7 @@ JOB_COLUMNS: Final = (
     "error",
     "input_ref",
     "value_ref",
+    "code",
     "manifest_json",
     "input_json",
     "value_json",
@@ -128,9 +129,10 @@ def job_from(row: Sequence[Any]) -> JobRecord:
         error=None if error is None else JobError(**_load(error)),
         input_ref=row[33],
         value_ref=row[34],
-        manifest_json=row[35],
-        input_json=row[36],
-        value_json=row[37],
+        code=row[35],
+        manifest_json=row[36],
+        input_json=row[37],
+        value_json=row[38],
     )
 
 

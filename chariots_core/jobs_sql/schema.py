@@ -75,6 +75,7 @@ jobs: Final = sa.Table(
     _time("retry_delay", required=True),
     _time("queue_timeout"),
     _time("resend_after"),
+    sa.Column("code", sa.Text),
     _time("result_ttl", required=True),
     _time("created_at", required=True),
     _time("queued_at"),
@@ -174,4 +175,9 @@ _partial(
     unique=True,
 )
 
-SCHEMA: Final = Schema(component="jobs", version=1, tables=_tables)
+SCHEMA: Final = Schema(
+    component="jobs",
+    version=2,
+    tables=_tables,
+    upgrades={1: ("ALTER TABLE chariots_jobs ADD COLUMN code TEXT",)},
+)

@@ -25,6 +25,11 @@ _log: Final = logging.getLogger(__name__)
 #: its lease behind, and other runs wait for that long.
 SECONDS: Final = 15.0
 
+#: Seconds for which a lease is good after a run of an op that continues its training:
+#: the next one must find what this one has published, and a worker tries to commit for
+#: a minute.
+UNTIL_PUBLISHED: Final = 90.0
+
 #: Seconds between two tries to take a lease that somebody else holds.
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
@@ -123,15 +128,20 @@ class TrainingLease:
                 f"was halted for more than {SECONDS:g} s; run the training again"
             )
 
-    def leave(self) -> None:
+    def leave(self, seconds: float | None = None) -> None:
         """
         Stop renewing the lease. What a job trained ends it with its publication, so that
         the next training finds that; without one it expires.
+
+        Args:
+            seconds: for how long it is good from now on; ``None``: as it is.
         """
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
+        if seconds is not None:
+            self._client.take_lease(self._ops, holder=self._holder, seconds=seconds, renew=True)
 
     def end(self) -> None:
         """

@@ -16,7 +16,7 @@ from chariots_core.errors import ChariotsError, StoreUnavailable, VersionError
 from chariots_core.op_store import obstacles, states
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.obstacles import ChangedModels, Obstacles
-from chariots_core.op_store.origins import declared_text
+from chariots_core.op_store.origins import declared_text, differences
 from chariots_core.op_store.policy import Part, link_between
 from chariots_core.op_store.remedies import Plan
 from chariots_core.op_store.states import Template
@@ -239,15 +239,34 @@ class Loader:
 
     def _choose(self, template: Template, newest: ActiveSet) -> _Choice:
         found = self._examined(template, newest)
-        if not found.blocks(self.policy) and not found.missing:
+        is_served = not found.blocks(self.policy) and not found.missing
+        if is_served and not found.changed:
             return _Choice(active=newest, obstacles=found)
         for active in islice(self._older(template, newest), _SETS_TRIED):
+            # a model of this very code is better than a newer one of other values
+            if is_served and self._has_changed(template, active):
+                continue
             older = self._examined(template, active)
             if not older.blocks(self.policy) and not older.missing:
                 return _Choice(
                     active=active, obstacles=older, behind=self._why(template, newest, found)
                 )
         return _Choice(active=newest, obstacles=found)
+
+    def _has_changed(self, template: Template, active: ActiveSet) -> bool:
+        """
+        Whether a model of a set was made from other values than the code declares, or
+        nobody knows that. The store is not asked.
+        """
+        served = {
+            op.name: op
+            for path, op in template.ops.items()
+            if isinstance(op, LoadableOp) and path not in template.trained
+        }
+        return any(
+            active.ops[name].origin is None or differences(op, active.ops[name], self.declared)
+            for name, op in served.items()
+        )
 
     def _older(self, template: Template, newest: ActiveSet) -> Iterator[ActiveSet]:
         """
@@ -273,6 +292,9 @@ class Loader:
             ops = ", ".join(sorted({repr(template.ops[path].name) for path in found.missing}))
             return f"generation {active.generation} has no model for the code of op {ops} here"
         parts = states.parts_of(template.ops, active.ops)
+        if not found.blocks(self.policy):
+            changed = "; ".join(obstacles.warnings_of(found, parts, self.policy))
+            return f"generation {active.generation} is of other code: {changed}"
         error = obstacles.error_of(template, found, parts, Plan(), self.policy)
         return f"generation {active.generation} cannot be served here: {error.message}"
 

@@ -16,6 +16,7 @@ import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -35,7 +36,7 @@ from chariots_core.op_store.obstacles import ChangedModels
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.training import Training, TrainingRun, begin
 from chariots_core.op_store.values import Manifest, SavedOp
-from chariots_core.pipelines.ops import BaseOp
+from chariots_core.pipelines.ops import BaseOp, LoadableOp
 from chariots_core.pipelines.pipeline import Pipeline
 from chariots_core.versioning import Version
 
@@ -92,6 +93,9 @@ class LoadedPipelines:
             for pipeline in pipelines
         }
         states.check_names(self._templates.values())
+        digests = {name: template.code_digest for name, template in self._templates.items()}
+        #: Pipeline to a digest of the code of its ops with state, for those that have some.
+        self.code = MappingProxyType({name: code for name, code in digests.items() if code})
         self._adviser = Adviser(
             loader=self._loader, templates=self._templates, on_worker=on_worker, app=app
         )
@@ -275,6 +279,10 @@ class LoadedPipelines:
             lease,
             partial(self._begin_training, template, lease),
             ends_when_published=job_id is not None,
+            continues=any(
+                isinstance(op, LoadableOp) and op.continue_training
+                for op in (template.ops[path] for path in template.trained)
+            ),
         )
 
     def _begin_training(self, template: Template, lease: TrainingLease) -> TrainingRun:

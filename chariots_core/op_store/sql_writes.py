@@ -253,7 +253,13 @@ class Change:
             sa.insert(processes).values(
                 id=process.id,
                 app=process.app,
-                report=json.dumps({**attrs.asdict(process), "serving": dict(process.serving)}),
+                report=json.dumps(
+                    {
+                        **attrs.asdict(process, recurse=False),
+                        "serving": dict(process.serving),
+                        "code": dict(process.code),
+                    }
+                ),
                 expires_at=now + seconds,
             )
         )

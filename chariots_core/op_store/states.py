@@ -5,6 +5,8 @@ From ops to what is saved of them, and back.
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import logging
 import operator
 from collections.abc import Collection, Iterable, Mapping
@@ -68,6 +70,16 @@ class Template:
     @property
     def name(self) -> str:
         return self.pipeline.name
+
+    @property
+    def code_digest(self) -> str:
+        """
+        A digest of the code of the ops with state; empty: there are none.
+        """
+        if not self.code:
+            return ""
+        text = json.dumps(dict(self.code), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
 
     @property
     def trained_ops(self) -> frozenset[str]:

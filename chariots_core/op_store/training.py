@@ -16,7 +16,7 @@ import attrs
 from chariots_core.errors import ArtifactCorrupt, ChariotsError, OpStoreError
 from chariots_core.op_store import policy, states
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.leases import TrainingLease
+from chariots_core.op_store.leases import UNTIL_PUBLISHED, TrainingLease
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.origins import differences
 from chariots_core.op_store.policy import Part
@@ -126,11 +126,13 @@ class Training:
         begin: Callable[[], TrainingRun],
         *,
         ends_when_published: bool,
+        continues: bool,
     ) -> None:
         self._locks = locks
         self._lease = lease
         self._begin = begin
         self._ends_when_published = ends_when_published
+        self._continues = continues
         self._held = ExitStack()
 
     def __enter__(self) -> TrainingRun:
@@ -147,7 +149,7 @@ class Training:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         with self._held:
             if kind is None and self._ends_when_published:
-                self._lease.leave()
+                self._lease.leave(UNTIL_PUBLISHED if self._continues else None)
             else:
                 self._lease.end()
 

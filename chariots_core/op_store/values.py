@@ -284,6 +284,7 @@ class ProcessReport:
         revision: the store's revision that it has seen. What was changed later it may
             still follow.
         serving: pipeline to the generation that it serves; 0: none.
+        code: pipeline to a digest of the code that it has for the ops with state.
     """
 
     id: str
@@ -293,6 +294,7 @@ class ProcessReport:
     kind: str = "process"
     revision: int = 0
     serving: Mapping[str, int] = attrs.field(factory=dict, converter=_frozen_mapping)
+    code: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
 
 
 @attrs.frozen(kw_only=True)

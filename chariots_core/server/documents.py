@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from chariots_core.app import App
-from chariots_core.errors import ChariotsError, VersionError
+from chariots_core.errors import ChariotsError, StoreUnavailable, VersionError
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.op_store.values import OpVersion, ProcessReport
@@ -152,7 +152,12 @@ def processes_of(app: App, name: str) -> list[dict[str, Any]]:
     Which processes serve a pipeline, and at which generation; 0: it cannot be served there.
     Whether one follows is not known (``None``) before it has seen the newest change.
     """
-    newest, revision = app.serving(name).newest[0], app.op_store.revision()
+    newest = app.serving(name).newest[0]
+    try:
+        revision, processes = app.op_store.revision(), app.processes()
+    except StoreUnavailable:
+        # the pipeline serves on, and so does its document
+        return []
     return [
         {
             "host": process.host,
@@ -161,7 +166,7 @@ def processes_of(app: App, name: str) -> list[dict[str, Any]]:
             "generation": process.serving[name],
             "follows": _follows(process, name, newest, revision),
         }
-        for process in app.processes()
+        for process in processes
         if name in process.serving
     ]
 

@@ -116,6 +116,16 @@ class RunnerApp(Protocol):
         Report what this process, of that kind, can serve, so that others can tell.
         """
 
+    def withdraw_presence(self) -> None:
+        """
+        Report that this process ends.
+        """
+
+    def is_for_other_code(self, record: JobRecord) -> bool:
+        """
+        Return whether other code submitted a job, and a live process has that code.
+        """
+
     def is_served_elsewhere(self, pipeline: str) -> bool:
         """
         Return whether a live worker of the app, with other code, can serve a pipeline.

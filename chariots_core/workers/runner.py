@@ -210,6 +210,9 @@ class JobRunner:
                 return self._hand_back(record, Reason.UNKNOWN_PIPELINE, delay)
             if self.stopping:
                 return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
+            if self._is_for_other_code(record):
+                delay = self._unknown_pipeline_delay(record)
+                return self._hand_back(record, Reason.VERSION_CONFLICT, delay)
             self.current = record
             self._lease = Lease(self._store, record, self.settings, since=since)
             try:
@@ -324,6 +327,16 @@ class JobRunner:
             return RunOutcome.STALE
         self._begun.discard(attempt)
         return follow_up(self._app, settled)
+
+    def _is_for_other_code(self, record: JobRecord) -> bool:
+        """
+        Whether the release that submitted a job is there to run it.
+        """
+        try:
+            return self._app.is_for_other_code(record)
+        except Exception:
+            logger.exception("the processes of the app are not known")
+            return False
 
     def _belongs_elsewhere(self, record: JobRecord, ending: Ending) -> bool:
         """

@@ -318,6 +318,7 @@ class WorkerSession:
         self._runner.close()
         with patience.bounded(seconds=_FAREWELL):
             self._guarded(lambda: self._store.remove_worker(self.worker_id), "leave")
+            self._app.withdraw_presence()
             if self._neighbours is not None and not self._failures:
                 self._neighbours.leave(self.worker_id)
 

@@ -103,6 +103,11 @@ class PlainApp:
 
     def report_presence(self, kind: str) -> None: ...
 
+    def withdraw_presence(self) -> None: ...
+
+    def is_for_other_code(self, record: JobRecord) -> bool:
+        return record.code is not None and record.code != "here"
+
     def is_served_elsewhere(self, pipeline: str) -> bool:
         del pipeline
         return False

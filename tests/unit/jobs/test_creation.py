@@ -71,7 +71,7 @@ def test_what_makes_a_request() -> None:
     """
     (16) What is to be run and how makes the request; what a deployment decides does not.
     """
-    assert {"id", "backend", "resend_after"} == set(ASKED) - set(COMPARED)
+    assert {"id", "backend", "resend_after", "code"} == set(ASKED) - set(COMPARED)
     others: dict[str, Any] = {
         **dict.fromkeys(("pipeline", "queue", "input_json", "input_ref"), "other"),
         **dict.fromkeys(("timeout", "queue_timeout", "result_ttl", "retry_delay"), 77.0),
