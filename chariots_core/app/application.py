@@ -383,6 +383,9 @@ class App:
         idempotency = idempotency_of(key, name, input_json, options)
         options.setdefault("queue_timeout", self.settings.queue_timeout)
         code = self.loaded.code.get(name)
+        if pipeline.trained:
+            # a worker of other code leaves the training to this release, if it lives
+            self.report_presence()
         job = NewJob(pipeline=name, backend=pool.name, input_json=input_json, code=code, **options)
         record = pool.submit_job(job, idempotency=idempotency)
         return Submission(record=record, replayed=record.id != job.id)

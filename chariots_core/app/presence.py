@@ -17,7 +17,7 @@ from chariots_core.op_store.values import ProcessReport
 
 #: Seconds between two reports that say the same, and for which one is believed.
 EVERY: Final = 10.0
-_BELIEVED: Final = 45.0
+_BELIEVED: Final = 25.0
 
 
 class Presence:

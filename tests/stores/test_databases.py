@@ -267,13 +267,32 @@ def test_store_of_an_older_release(tmp_path: Path) -> None:
     Tables of a version without a way to this one are refused with a way out.
     """
     url = f"sqlite:///{tmp_path}/x.db"
-    older = Schema(component="jobs", version=SCHEMA.version - 1, tables=SCHEMA.tables)
+    older = Schema(component="jobs", version=0, tables=SCHEMA.tables)
     _make_tables(url, older)
 
     store = SqlJobStore(url, app="a")
     with pytest.raises(StoreUnavailable, match="new database"):
         store.ping()
     store.close()
+
+
+def test_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
+    """
+    Tables without the newer column get it, and keep their jobs.
+    """
+    url = f"sqlite:///{tmp_path}/x.db"
+    store = SqlJobStore(url, app="a")
+    before = store.create(NewJob(pipeline="p", backend="b", input_json="1")).record
+    store.close()
+    with Database(url).writing() as connection:
+        connection.exec_driver_sql("ALTER TABLE chariots_jobs DROP COLUMN code")
+        connection.exec_driver_sql("UPDATE chariots_schema SET version = 1")
+    upgraded = SqlJobStore(url, app="a")
+    after = upgraded.get(before.id)
+    newer = upgraded.create(NewJob(pipeline="p", backend="b", code="c")).record
+    upgraded.close()
+
+    assert (before, None, "c") == (after, after.code, newer.code)
 
 
 # -- who may use it at once

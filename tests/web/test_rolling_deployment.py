@@ -217,6 +217,21 @@ def test_each_release_serves_its_own(v1: Release, v2: Release) -> None:
     assert before["newest_generation"] == old.document("predict")["newest_generation"]
 
 
+def test_trainings_are_run_by_the_release_that_submitted_them(v1: Release, v2: Release) -> None:
+    """
+    While workers of two releases take jobs, each training gives the release that submitted
+    it a model, which it can load right after.
+    """
+    old, _ = started(v1)
+    new, _ = started(v2)
+
+    for target in (4.0, 8.0):
+        for server in (old, new):
+            train_and_load(server, target)
+
+    assert (4.0, 2.0) == (predicted(old), predicted(new))
+
+
 def test_a_load_that_changes_nothing(v1: Release, v2: Release) -> None:
     """
     A load of the models that a release serves already makes no new generation, in either release.

@@ -125,6 +125,22 @@ def test_unknown_pipeline_is_handed_back(
     assert record.due_at is not None
 
 
+def test_job_of_other_code_is_handed_back(make_runner: MakeRunner, jobs: Jobs) -> None:
+    """
+    A job that a live release submitted is left to it: the attempt does not count.
+    """
+    runner = make_runner(unknown_pipeline_delay=0.05)
+    job_id = jobs.submit("echo", 5, code="other")
+
+    assert RunOutcome.HANDED_BACK is runner.run(job_id)
+    record = jobs.store.get(job_id)
+    assert (JobStatus.deferred, Reason.VERSION_CONFLICT, 0) == (
+        record.status,
+        record.reason,
+        record.attempt,
+    )
+
+
 def test_unknown_pipeline_backs_off(
     make_runner: MakeRunner, jobs: Jobs, app: FunctionApp, store: SqlJobStore
 ) -> None:
