@@ -14,7 +14,6 @@ from tests.web.releases import Release, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-pytest.importorskip("sklearn")
 
 SHOP = Template('''
 from sklearn.linear_model import LinearRegression

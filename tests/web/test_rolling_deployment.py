@@ -16,7 +16,6 @@ from tests.web.releases import DEADLINE, Command, Release, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-pytest.importorskip("sklearn")
 
 #: A model of one coefficient: what it was trained on, divided by 1 + alpha.
 SHOP = Template('''

@@ -17,7 +17,6 @@ from tests.web.releases import Release, Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-linear_model = pytest.importorskip("sklearn.linear_model")
 
 SHOP = Template('''
 from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
