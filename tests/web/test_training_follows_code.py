@@ -12,6 +12,7 @@ from string import Template
 from typing import Any
 
 import pytest
+from sklearn import linear_model
 
 from tests.web.releases import Release, Server
 
