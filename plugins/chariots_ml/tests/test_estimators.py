@@ -26,7 +26,7 @@ from sklearn.utils.estimator_checks import (
 
 from chariots_ml.serializers import SkopsSerializer
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 #: Estimators that skops itself cannot save, with the beginning of its reason.
 UNSAVEABLE = {"Birch": "a 'Birch' model cannot be saved by skops (Objects of type Birch"}

@@ -71,7 +71,10 @@ from chariots_ml import MLMode
 from chariots_ml.serializers import SkopsSerializer
 from chariots_ml.sklearn import SKSupervisedOp
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+]
 
 IN, OUT = "__pipeline_input__", "__pipeline_output__"
 

@@ -225,6 +225,7 @@ def act(app: App, graph: Graph, actions: Sequence[tuple[str, int]]) -> None:
             continue
 
 
+@pytest.mark.slow
 @_slowly
 @given(graphs(), _ACTIONS)
 def test_commands_of_a_refusal_end_with_a_served_pipeline(
@@ -247,6 +248,7 @@ def test_commands_of_a_refusal_end_with_a_served_pipeline(
 _RELEASES = st.lists(st.integers(1, 2), min_size=5, max_size=5)
 
 
+@pytest.mark.slow
 @_slowly
 @given(graphs(), _ACTIONS, _ACTIONS, _RELEASES, _ACTIONS)
 def test_two_releases_on_one_store_never_serve_a_wrong_model(
