@@ -16,7 +16,7 @@ from chariots_core.errors import OpNameConflict, OpVersionNotFound
 from chariots_core.op_store import states
 from chariots_core.op_store.origins import class_path, has_own_name
 from chariots_core.op_store.states import Template
-from chariots_core.op_store.values import Link, Manifest, OpVersion, SavedOp, short_version
+from chariots_core.op_store.values import Link, Manifest, OpVersion, Origin, SavedOp, short_version
 from chariots_core.pipelines.ops import LoadableOp
 from chariots_core.versioning import Version
 
@@ -39,10 +39,14 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
     Raises:
         OpNameConflict: one has; the message names both classes and the remedies.
     """
-    ops = {name: op for name, op in _states(templates).items() if not has_own_name(op)}
+    templates = tuple(templates)
+    ops = _states(templates)
+    classes = {class_path(op) for template in templates for op in template.ops.values()}
     for name, stored in client.newest(ops).items():
         other = other_class(ops[name], stored)
-        if other is None or stored.origin is None or stored.origin.named:
+        if other is None or other in classes or stored.origin is None:
+            continue
+        if _may_share(ops[name], stored.origin):
             continue
         if not _trained_by(client, name, class_path(ops[name])):
             raise OpNameConflict(
@@ -52,6 +56,17 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
                 f"a name that no other op has (such as name = {_other_name(ops[name])!r} in the "
                 "class), or another op store (CHARIOTS_OP_STORE)"
             )
+
+
+def _may_share(op: LoadableOp, origin: Origin) -> bool:
+    """
+    Whether *op* may have the state of another class, since the author gave the name: to
+    both classes, or to one of two in the same module, such as a class that was renamed.
+    """
+    if not has_own_name(op) and not origin.named:
+        return False
+    mine, other = (path.partition(":")[0] for path in (class_path(op), origin.op_class))
+    return (has_own_name(op) and origin.named) or mine == other or "abc" in {mine, other}
 
 
 def moved(client: BaseOpStoreClient, op: LoadableOp, other: str, app: str) -> str:

@@ -335,6 +335,18 @@ def test_name_that_is_given_may_be_shared(make: MakeApp) -> None:
     assert 3.0 == make(release("store", name="model")).call("predict", [0.0])
 
 
+def test_name_that_is_given_to_one_of_two_modules(make: MakeApp) -> None:
+    """
+    A class whose author gives it the name that a class of another module has by itself
+    does not take over its models; a class of the same module, such as a renamed one, does.
+    """
+    trained(make(release("shop")))
+    with pytest.raises(OpNameConflict, match="bank:Mean has the name of another op"):
+        make(release("bank", name="mean")).loaded.open()
+
+    assert 3.0 == make(release("shop", name="mean")).call("predict", [0.0])
+
+
 def test_moved_class_is_adopted(make: MakeApp) -> None:
     """
     After a class moved, its models are found by an adoption, and serve once loaded. Their
