@@ -14,7 +14,7 @@ import attrs
 
 from chariots_core.errors import OpNameConflict, OpVersionNotFound
 from chariots_core.op_store import states
-from chariots_core.op_store.origins import class_path, has_own_name
+from chariots_core.op_store.origins import class_path, has_own_name, is_or_comes_from
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Link, Manifest, OpVersion, Origin, SavedOp, short_version
 from chariots_core.pipelines.ops import LoadableOp
@@ -61,10 +61,13 @@ def check_classes(client: BaseOpStoreClient, templates: Iterable[Template], app:
 def _may_share(op: LoadableOp, origin: Origin) -> bool:
     """
     Whether *op* may have the state of another class, since the author gave the name: to
-    both classes, or to one of two in the same module, such as a class that was renamed.
+    both classes, or to one of two in the same module, such as a class that was renamed;
+    or to a class that inherits from the other one.
     """
     if not has_own_name(op) and not origin.named:
         return False
+    if has_own_name(op) and is_or_comes_from(op, origin.op_class):
+        return True
     mine, other = (path.partition(":")[0] for path in (class_path(op), origin.op_class))
     return (has_own_name(op) and origin.named) or mine == other or "abc" in {mine, other}
 

@@ -50,7 +50,18 @@ def class_path(op: BaseOp) -> str:
     Functions around the class do not count: a class that a function or a notebook
     cell defines again is the same one.
     """
-    module, _, name = qualified_name(type(op)).partition(":")
+    return _path(type(op))
+
+
+def is_or_comes_from(op: BaseOp, path: str) -> bool:
+    """
+    Return whether the class of *op*, or one that it inherits from, is the one at *path*.
+    """
+    return path in map(_path, type(op).__mro__)
+
+
+def _path(kind: type) -> str:
+    module, _, name = qualified_name(kind).partition(":")
     return f"{module}:{name.rpartition('<locals>.')[2]}"
 
 
