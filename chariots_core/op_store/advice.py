@@ -117,12 +117,7 @@ class Adviser:
         What plans start from: the newest versions, and the links between them.
         """
         loader, templates = self.loader, self.templates
-        newest = loader.client.newest(
-            {op.name for template in templates.values() for op in template.ops.values()},
-            code={
-                op: code for template in templates.values() for op, code in template.code.items()
-            },
-        )
+        newest = states.latest(loader.client, templates.values(), loader.declared)
         parts = {
             name: obstacles.parts_to_serve(template, newest, loader.policy, loader.declared)
             for name, template in templates.items()

@@ -29,7 +29,7 @@ def load_pipeline(client: BaseOpStoreClient, pipeline: Pipeline) -> Mapping[str,
         VersionError: they were never validated together; nothing is changed.
     """
     template = Template.of(pipeline)
-    stored = states.latest(client, template)
+    stored = states.latest(client, [template])
     ops = states.restored(client, template, stored)
     parts = states.parts_of(ops, stored)
     found = obstacles.find(client, template, stored, parts)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Final, TypeAlias
 
@@ -123,12 +123,10 @@ class Loader:
     Attributes:
         client: the store.
         policy: what becomes of a model whose code has changed.
-        compares: whether models are compared with what the code declares.
     """
 
     client: BaseOpStoreClient
     policy: ChangedModels = "warn"
-    compares: bool = True
     # what the code of an op declares does not change, and may take a model to be built
     _declared: dict[int, str] = attrs.field(factory=dict, init=False, repr=False)
 
@@ -159,7 +157,7 @@ class Loader:
             at_newest = (before.generation, before.loads) == before.newest
             if at_newest:
                 return self.with_trained(template, before)
-        choice = self._choose(template, newest)
+        choice = self._choose(template, newest, self.declared)
         if before is None or not self._is_same(before, choice):
             return self._made(template, choice, newest)
         kept = attrs.evolve(
@@ -175,10 +173,10 @@ class Loader:
         """
         Return the generation that a process with this code serves; 0: it cannot serve any.
 
-        What the code declares is not compared: a process that forks for its jobs shall
-        build no model.
+        Only versioned fields are compared: a process that forks for its jobs must not
+        build a model.
         """
-        choice = attrs.evolve(self, compares=False)._choose(template, newest)  # noqa: SLF001
+        choice = self._choose(template, newest, declared=None)
         return 0 if choice.obstacles.blocks(self.policy) else choice.active.generation
 
     def activate(self, template: Template, before: Loaded) -> Loaded:
@@ -217,7 +215,7 @@ class Loader:
         """
         Return the newest saved versions of a pipeline, and what is wrong with them.
         """
-        stored = states.latest(self.client, template)
+        stored = states.latest(self.client, [template], self.declared)
         parts = states.parts_of(template.ops, stored)
         return stored, parts, obstacles.find(self.client, template, stored, parts, self.declared)
 
@@ -237,36 +235,23 @@ class Loader:
 
     # -- which set
 
-    def _choose(self, template: Template, newest: ActiveSet) -> _Choice:
-        found = self._examined(template, newest)
+    def _choose(
+        self, template: Template, newest: ActiveSet, declared: Callable[[LoadableOp], str] | None
+    ) -> _Choice:
+        found = self._examined(template, newest, declared)
         is_served = not found.blocks(self.policy) and not found.missing
         if is_served and not found.changed:
             return _Choice(active=newest, obstacles=found)
         for active in islice(self._older(template, newest), _SETS_TRIED):
-            # a model of this very code is better than a newer one of other values
-            if is_served and self._has_changed(template, active):
+            # a model of the code's own values is better than a newer one of other values
+            if is_served and _has_changed(template, active, declared):
                 continue
-            older = self._examined(template, active)
+            older = self._examined(template, active, declared)
             if not older.blocks(self.policy) and not older.missing:
                 return _Choice(
                     active=active, obstacles=older, behind=self._why(template, newest, found)
                 )
         return _Choice(active=newest, obstacles=found)
-
-    def _has_changed(self, template: Template, active: ActiveSet) -> bool:
-        """
-        Whether a model of a set was made from other values than the code declares, or
-        nobody knows that. The store is not asked.
-        """
-        served = {
-            op.name: op
-            for path, op in template.ops.items()
-            if isinstance(op, LoadableOp) and path not in template.trained
-        }
-        return any(
-            active.ops[name].origin is None or differences(op, active.ops[name], self.declared)
-            for name, op in served.items()
-        )
 
     def _older(self, template: Template, newest: ActiveSet) -> Iterator[ActiveSet]:
         """
@@ -281,11 +266,11 @@ class Loader:
                     if states.fits_all(template, active.ops):
                         yield active
 
-    def _examined(self, template: Template, active: ActiveSet) -> Obstacles:
+    def _examined(
+        self, template: Template, active: ActiveSet, declared: Callable[[LoadableOp], str] | None
+    ) -> Obstacles:
         parts = states.parts_of(template.ops, active.ops)
-        return obstacles.find(
-            self.client, template, active.ops, parts, self.declared if self.compares else None
-        )
+        return obstacles.find(self.client, template, active.ops, parts, declared)
 
     def _why(self, template: Template, active: ActiveSet, found: Obstacles) -> str:
         if found.missing:
@@ -371,6 +356,18 @@ class Loader:
         return self.with_trained(template, loaded)
 
 
+def _has_changed(
+    template: Template, active: ActiveSet, declared: Callable[[LoadableOp], str] | None
+) -> bool:
+    """
+    Return whether a model of a set is known, or may be, of other values than the code's.
+    """
+    return any(
+        active.ops[name].origin is None or differences(op, active.ops[name], declared)
+        for name, op in states.served(template).items()
+    )
+
+
 def _identities(ops: Iterable[SavedOp | OpVersion]) -> frozenset[tuple[str, str, str | None]]:
     return frozenset((op.op, op.version.identity, op.digest) for op in ops)
 
@@ -382,8 +379,4 @@ def _is_settled(template: Template) -> bool:
     An op that executes without a training may build up a state in the process, and
     a load replaces that.
     """
-    return all(
-        op.needs_training
-        for path, op in template.ops.items()
-        if isinstance(op, LoadableOp) and path not in template.trained
-    )
+    return all(op.needs_training for op in states.served(template).values())

@@ -26,7 +26,7 @@ def first(client: BaseOpStoreClient, template: Template, described: dict[str, Sa
         template: the pipeline.
         described: what other pipelines of the app have of the same ops; added to.
     """
-    stored = states.latest(client, template)
+    stored = states.latest(client, [template])
     parts = states.parts_of(template.ops, stored)
     saved: dict[str, SavedOp] = {}
     for path, op in template.ops.items():

@@ -85,7 +85,8 @@ def find(
         template: the pipeline.
         stored: op name to version.
         parts: leaf path to part, at those versions.
-        declared: gives what the code of an op declares; ``None``: that is not compared.
+        declared: gives what the code of an op declares; ``None``: only versioned fields
+            are compared.
     """
     asked = states.asked_of(template, parts)
     valid = client.valid(states.links_of(asked.values()))
@@ -100,9 +101,7 @@ def find(
             for edge, each in asked.items()
             if each.is_first(valid) and not {each.unless, each.instead} & valid
         ),
-        changed={}
-        if declared is None
-        else _changed(
+        changed=_changed(
             template, stored, [path for path in served if parts[path].from_store], declared
         ),
         missing=tuple(path for path in served if not parts[path].from_store),
@@ -113,7 +112,7 @@ def _changed(
     template: Template,
     stored: Mapping[str, OpVersion],
     paths: list[str],
-    declared: Callable[[LoadableOp], str],
+    declared: Callable[[LoadableOp], str] | None,
 ) -> Mapping[str, tuple[Difference, ...]]:
     found: dict[str, tuple[Difference, ...]] = {}
     for path in paths:

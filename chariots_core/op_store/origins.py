@@ -165,7 +165,7 @@ def is_trained(op: LoadableOp, stored: OpVersion | None) -> bool:
 
 
 def differences(
-    op: LoadableOp, stored: OpVersion, declared: Callable[[LoadableOp], str] = declared_text
+    op: LoadableOp, stored: OpVersion, declared: Callable[[LoadableOp], str] | None = declared_text
 ) -> tuple[Difference, ...]:
     """
     Return how the code of *op* differs from the code that made a stored state of it.
@@ -176,12 +176,15 @@ def differences(
         op: the op.
         stored: its stored state.
         declared: gives what the code of an op declares; it may remember that.
+            ``None``: only versioned fields are compared, and no model is built.
     """
     origin = stored.origin
     if origin is None:
         return ()
-    then, now = json.loads(origin.declared), json.loads(declared(op))
-    found = list(_declared(then, now)) if then and now else []
+    found: list[Difference] = []
+    if declared is not None:
+        then, now = json.loads(origin.declared), json.loads(declared(op))
+        found = list(_declared(then, now)) if then and now else []
     return tuple(found or _of_fields(origin, op))
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 import operator
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -23,7 +23,13 @@ from chariots_core.errors import (
     UntrustedArtifact,
 )
 from chariots_core.op_store.blobs import digest_of
-from chariots_core.op_store.origins import bare_origin, is_trained, origin_of
+from chariots_core.op_store.origins import (
+    bare_origin,
+    declared_text,
+    differences,
+    is_trained,
+    origin_of,
+)
 from chariots_core.op_store.policy import Edge, Part, Question, questions
 from chariots_core.op_store.values import Link, OpVersion, SavedOp, short_version
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
@@ -35,6 +41,9 @@ if TYPE_CHECKING:
     from chariots_core.op_store.client import BaseOpStoreClient
 
 _log: Final = logging.getLogger(__name__)
+
+#: How many saved versions are searched for one of the code's own values.
+_SAVINGS_TRIED: Final = 100
 
 
 def code_major(op: BaseOp) -> str:
@@ -188,11 +197,7 @@ def fits_all(template: Template, stored: Mapping[str, OpVersion]) -> bool:
     """
     Whether *stored* has state for the code of each op with state that is not trained.
     """
-    return all(
-        fits(op, stored.get(op.name))
-        for path, op in template.ops.items()
-        if isinstance(op, LoadableOp) and path not in template.trained
-    )
+    return all(fits(op, stored.get(name)) for name, op in served(template).items())
 
 
 def restored(
@@ -398,11 +403,57 @@ def members(ops: Mapping[str, BaseOp], stored: Mapping[str, OpVersion]) -> list[
     return list(found.values())
 
 
-def latest(client: BaseOpStoreClient, template: Template) -> Mapping[str, OpVersion]:
+def served(template: Template) -> dict[str, LoadableOp]:
     """
-    The newest saved version of each op that its code can use.
+    Op name to op, for the ops with state that a pipeline does not train.
     """
-    return client.newest({op.name for op in template.ops.values()}, code=template.code)
+    return {
+        op.name: op
+        for path, op in template.ops.items()
+        if isinstance(op, LoadableOp) and path not in template.trained
+    }
+
+
+def latest(
+    client: BaseOpStoreClient,
+    templates: Iterable[Template],
+    declared: Callable[[LoadableOp], str] = declared_text,
+) -> Mapping[str, OpVersion]:
+    """
+    Return the newest saved version of each op that its code can use.
+
+    Where the newest trained state was made from other values than the code declares,
+    as by an older release that still trains, the newest of the code's own values is
+    preferred.
+
+    Args:
+        client: the store.
+        templates: the pipelines that have the ops.
+        declared: gives what the code of an op declares.
+    """
+    templates = tuple(templates)
+    code = {name: major for template in templates for name, major in template.code.items()}
+    names = {op.name for template in templates for op in template.ops.values()}
+    newest = dict(client.newest(names, code=code))
+    for name, op in {name: op for each in templates for name, op in served(each).items()}.items():
+        stored = newest.get(name)
+        if stored is not None and differences(op, stored, declared):
+            newest[name] = _of_own_values(client, op, declared) or stored
+    return newest
+
+
+def _of_own_values(
+    client: BaseOpStoreClient, op: LoadableOp, declared: Callable[[LoadableOp], str]
+) -> OpVersion | None:
+    for stored in client.savings(op.name, limit=_SAVINGS_TRIED):
+        if (
+            stored.origin is not None
+            and stored.origin.trained
+            and fits(op, stored)
+            and not differences(op, stored, declared)
+        ):
+            return stored
+    return None
 
 
 def newest_trained(client: BaseOpStoreClient, template: Template) -> Mapping[str, OpVersion]:

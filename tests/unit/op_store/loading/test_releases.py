@@ -285,6 +285,54 @@ def test_versioned_field_that_is_in_no_declaration(make: MakeApp) -> None:
     ]
 
 
+def test_each_release_loads_the_models_of_its_own_values(make: MakeApp) -> None:
+    """
+    Where two releases differ below MAJOR, a load picks the newest model of the values
+    that the code declares, in every process of that release, and not a newer one of the
+    other release.
+    """
+    old, new = make(release()), make(release(factor=minor(5.0)))
+    trained(old)
+    trained(new, "new")
+    old.train("train", job_id="again")
+    for app in (new, old, new):
+        app.loaded.load("predict")
+    beside = make(release(factor=minor(5.0)))
+
+    assert (15.0, 3.0, 15.0) == tuple(app.call("predict", [0.0]) for app in (new, old, beside))
+
+
+def test_model_of_another_class_is_not_in_the_way(make: MakeApp) -> None:
+    """
+    A newer model of another class, by the older release, does not keep the newer release
+    from loading its own.
+    """
+    old, new = make(release()), make(release(made_of="Decimal", factor=minor(5.0)))
+    trained(old)
+    trained(new, "new")
+    old.train("train", job_id="again")
+    new.loaded.load("predict")
+
+    assert 15.0 == new.call("predict", [0.0])
+
+
+def test_process_that_opened_nothing_knows_about_changed_values(make: MakeApp) -> None:
+    """
+    What a process would serve takes changed versioned fields into account, without a
+    declaration: no model is built for that.
+    """
+
+    def refuse(_self: object) -> Mapping[str, Any]:
+        raise AssertionError("a declaration was asked for")
+
+    old = make(release())
+    trained(old)
+    trained(make(release(factor=minor(5.0))), "new")
+    idle = make(release(declaration=refuse))
+
+    assert {"train": 1, "predict": 2} == dict(idle.loaded.serving()[1])
+
+
 def test_another_class_is_refused(make: MakeApp) -> None:
     """
     A model of another class than the code declares is not served, whatever the policy; the
