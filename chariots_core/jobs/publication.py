@@ -144,15 +144,28 @@ def _described(error: Exception) -> JobError:
 
 
 def _try(publish: Publish, record: JobRecord) -> Exception | None:
+    return attempted(publish, record, "publish the models of")
+
+
+def attempted(act: Callable[[JobRecord], object], record: JobRecord, what: str) -> Exception | None:
+    """
+    Carry out *act* for a job; log and return its error, so that other jobs go on.
+
+    Args:
+        act: the act. A later tick repeats it.
+        record: the job.
+        what: the act in words, for the log.
+    """
     try:
-        publish(record)
-    except Exception as error:  # noqa: BLE001 - one job's trouble is not the others'
+        act(record)
+    except Exception as error:  # noqa: BLE001 - an error of one job must not stop the others
         logger.warning(
-            "could not publish the models of job %s, tried again later: %s: %s",
+            "could not %s job %s, tried again later: %s: %s",
+            what,
             record.id,
             type(error).__name__,
             error,
-            extra={"action": "publish_failed", "job_id": record.id},
+            extra={"action": f"{what.split(maxsplit=1)[0]}_failed", "job_id": record.id},
         )
         return error
     return None

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import time
 from collections import Counter
@@ -16,12 +15,10 @@ import attrs
 
 from chariots_core.errors import BackendUnavailable
 from chariots_core.jobs import outcomes
-from chariots_core.jobs.publication import publish_due
+from chariots_core.jobs.publication import attempted, publish_due
 from chariots_core.jobs.record import JobError, JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
 from chariots_core.jobs.store import Guard, JobStore, When
-
-logger: Final = logging.getLogger(__name__)
 
 #: Seconds that a tick should take at most where something else waits for its end.
 TICK_BUDGET: Final = 1.0
@@ -137,7 +134,7 @@ class _HandOver:
         # One that is never resent is tried all the same: nobody else would.
         if self._out_of_reach and record.resend_at is not None:
             return ("postponed",)
-        error = _try(self._dispatch, record)
+        error = attempted(self._dispatch, record, "hand over")
         if isinstance(error, (BackendUnavailable, TimeoutError)):
             self._out_of_reach = True
         return () if error is None else ("errors",)
@@ -191,17 +188,3 @@ def _change(
         when=when,
     )
     return store.compare_and_set(guard, status, changes)
-
-
-def _try(dispatch: _Act, record: JobRecord) -> Exception | None:
-    try:
-        dispatch(record)
-    except Exception as error:  # noqa: BLE001 - one job's trouble is not the others'
-        logger.warning(
-            "could not hand over job %s, which is tried again: %s: %s",
-            record.id,
-            type(error).__name__,
-            error,
-        )
-        return error
-    return None

@@ -319,18 +319,16 @@ class Change:
         """
         self.add_pipeline(pipeline)
         seqs = list(dict.fromkeys(seqs))
-        newest = self._newest_set(pipeline)
-        if newest is not None and self._members_of(newest) == set(seqs):
+        newest, generation, present = self._newest_set(pipeline)
+        if newest is not None and present == set(seqs):
             self._connection.execute(
                 sa.update(sets).where(sets.c.seq == newest).values(loads=sets.c.loads + 1)
             )
             return
-        last = sa.select(sa.func.max(sets.c.generation)).where(sets.c.pipeline == pipeline)
-        generation = (self._connection.execute(last).scalar() or 0) + 1
         number = self._next()
         self._connection.execute(
             sa.insert(sets).values(
-                seq=number, pipeline=pipeline, generation=generation, created_at=self._now
+                seq=number, pipeline=pipeline, generation=generation + 1, created_at=self._now
             )
         )
         rows = [{"set_seq": number, "version_seq": seq} for seq in seqs]
@@ -340,14 +338,23 @@ class Change:
             sa.update(pipelines).where(pipelines.c.name == pipeline).values(active=number)
         )
 
-    def _newest_set(self, pipeline: str) -> int | None:
-        query = sa.select(pipelines.c.active).where(pipelines.c.name == pipeline)
-        active: int | None = self._connection.execute(query).scalar()
-        return active
-
-    def _members_of(self, number: int) -> set[int]:
-        query = sa.select(members.c.version_seq).where(members.c.set_seq == number)
-        return set(self._connection.execute(query).scalars())
+    def _newest_set(self, pipeline: str) -> tuple[int | None, int, set[int]]:
+        """
+        The newest set of a pipeline, its generation, and the versions in it.
+        """
+        rows = self._connection.execute(
+            sa.select(sets.c.seq, sets.c.generation, members.c.version_seq)
+            .select_from(
+                pipelines.join(sets, sets.c.seq == pipelines.c.active).outerjoin(
+                    members, members.c.set_seq == sets.c.seq
+                )
+            )
+            .where(pipelines.c.name == pipeline)
+        ).all()
+        if not rows:
+            return None, 0, set()
+        present = {row.version_seq for row in rows if row.version_seq is not None}
+        return rows[0].seq, rows[0].generation, present
 
     def seq_of(self, saved: SavedOp, manifest: Manifest) -> int:
         """

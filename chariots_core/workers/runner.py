@@ -211,8 +211,7 @@ class JobRunner:
             if self.stopping:
                 return self._hand_back(record, Reason.WORKER_STOPPED, 0.0)
             if self._is_for_other_code(record):
-                delay = self._unknown_pipeline_delay(record)
-                return self._hand_back(record, Reason.VERSION_CONFLICT, delay)
+                return self._leave_to_other_code(record)
             self.current = record
             self._lease = Lease(self._store, record, self.settings, since=since)
             try:
@@ -315,8 +314,7 @@ class JobRunner:
             ending = end()
             if self._belongs_elsewhere(record, ending):
                 self._begun.discard(attempt)
-                delay = self._unknown_pipeline_delay(record)
-                return self._hand_back(record, Reason.VERSION_CONFLICT, delay)
+                return self._leave_to_other_code(record)
             if ahead is not None and self._goes_on_after(ending):
                 self._aside(ahead, "looking ahead")
             settled = self._commits.outcome(record, ending, execution.output())
@@ -402,6 +400,12 @@ class JobRunner:
         outcome = follow_up(self._app, released)
         # It fails instead, if somebody asked for its end.
         return RunOutcome.HANDED_BACK if outcome is RunOutcome.RETRIED else outcome
+
+    def _leave_to_other_code(self, record: JobRecord) -> RunOutcome:
+        # Always after the same short time: the right worker lives, and each offer may reach it.
+        return self._hand_back(
+            record, Reason.VERSION_CONFLICT, self.settings.unknown_pipeline_delay
+        )
 
     def _unknown_pipeline_delay(self, record: JobRecord) -> float:
         first, longest = (

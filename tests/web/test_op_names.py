@@ -130,7 +130,7 @@ def test_a_moved_class_is_adopted(release: Release) -> None:
     ):
         assert part in output, (part, output)
 
-    done = release.command("adopt", "proj.shop:app", "model", module="tests.web.adopting").ends()
+    done = release.command("ops", "adopt", "model", "--app", "proj.shop:app").ends()
     assert 0 == done[0], done
     new = release.serve("proj.shop:app")
     assert 200 == new.load("shop_predict").status_code

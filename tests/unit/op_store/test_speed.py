@@ -68,4 +68,4 @@ def test_load_takes_few_statements(app: App) -> None:
     """
     A load asks for all ops and links at once.
     """
-    assert statements(app, "load") <= 20
+    assert statements(app, "load") <= 18

@@ -7,6 +7,7 @@ What a runner makes of a job: the way from its claim to the commit and after.
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import Any
 
 import attrs
@@ -15,9 +16,11 @@ import pytest
 from chariots_core.jobs import lifecycle
 from chariots_core.jobs.record import JobRecord
 from chariots_core.jobs.status import JobStatus, Reason
+from chariots_core.jobs.tick import tick
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.workers.contracts import RunOutcome
 from chariots_core.workers.runner import JobRunner
+from tests.support import wait_until
 from tests.unit.workers_runner.conftest import Jobs, MakeRunner
 from tests.unit.workers_runner.kit import FunctionApp
 
@@ -139,6 +142,24 @@ def test_job_of_other_code_is_handed_back(make_runner: MakeRunner, jobs: Jobs) -
         record.reason,
         record.attempt,
     )
+
+
+def test_job_of_other_code_is_offered_again_soon(make_runner: MakeRunner, jobs: Jobs) -> None:
+    """
+    However often a job of other code was handed back, it waits for the same short time.
+    """
+    runner = make_runner(unknown_pipeline_delay=0.05)
+    job_id = jobs.submit("echo", 5, code="other")
+    waits = []
+    for _ in range(6):
+        runner.run(job_id)
+        record = jobs.store.get(job_id)
+        assert record.due_at is not None
+        waits.append(record.due_at - jobs.store.now())
+        wait_until(lambda: jobs.store.due(job_id=job_id))
+        tick(jobs.store, dispatch=lambda _: None, publish=lambda _: None, job_id=job_id)
+
+    assert max(waits) < timedelta(seconds=0.1)
 
 
 def test_unknown_pipeline_backs_off(
