@@ -43,7 +43,7 @@ from chariots_core.jobs.tick import TICK_BUDGET, TickReport, tick
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.loaded import Loaded
 from chariots_core.op_store.loading import LoadedPipelines
-from chariots_core.op_store.values import Manifest, ProcessReport
+from chariots_core.op_store.values import Manifest, ServingReport
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback, SequentialRunner
 from chariots_core.pipelines.callbacks import checked_callbacks
 from chariots_core.pipelines.raised import node_of
@@ -283,7 +283,7 @@ class App:
         except Exception as error:  # noqa: BLE001 - the report ends by itself
             _log.debug("the end of this process was not reported: %s", error)
 
-    def processes(self) -> Sequence[ProcessReport]:
+    def processes(self) -> Sequence[ServingReport]:
         """
         Return the live processes of the app, with the generation that each serves.
 

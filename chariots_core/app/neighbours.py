@@ -14,7 +14,7 @@ import socket
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from chariots_core.jobs.processes import ProcessRecord
@@ -162,28 +162,25 @@ def place_of(op_store: BaseOpStoreClient) -> tuple[str, str]:
 
     Two clients of one store have one identity, as far as an address can tell. A SQLite
     file is identified by its machine and inode: the same path in two containers may be
-    two files. A client of an unknown class gives two empty texts.
+    two files. A client without an address gives two empty texts.
 
     Raises:
         StoreUnavailable: the file does not exist and cannot be made.
     """
-    url = getattr(op_store, "url", None)
-    if isinstance(url, str):
-        return url, url
-    # The client has no public address of its database yet.
-    database: Any = getattr(op_store, "_database", None)
-    if not isinstance(getattr(database, "name", None), str):
-        return "", ""
-    parts = urlsplit(database.name)
-    if database.dialect != "sqlite":
-        return database.name, f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+    # a client of another class need not have one
+    address: str = getattr(op_store, "shown_address", "")
+    parts = urlsplit(address)
+    if parts.scheme.startswith("postgresql"):
+        return address, f"{parts.hostname}:{parts.port or 5432}{parts.path}"
+    if not parts.scheme.startswith("sqlite"):
+        return address, address
     path = Path(parts.path[1:])
     if not path.exists():
         # What is not there yet cannot be told from another machine's.
         op_store.ping()
     facts = path.stat()
     return (
-        f"{database.name} on host {socket.gethostname()!r}",
+        f"{address} on host {socket.gethostname()!r}",
         f"{_machine()}:{facts.st_dev}:{facts.st_ino}",
     )
 

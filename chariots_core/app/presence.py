@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.values import ProcessReport
+from chariots_core.op_store.values import ServingReport
 
 #: Seconds between two reports that say the same, and for which one is believed.
 EVERY: Final = 10.0
@@ -81,14 +81,14 @@ class Presence:
             self._client.report(self._record(*self._reported), seconds=0.0)
             self._reported_at = None
 
-    def processes(self) -> Sequence[ProcessReport]:
+    def processes(self) -> Sequence[ServingReport]:
         """
         Return the processes of the app that have reported lately.
         """
         return self._client.processes(self._app)
 
-    def _record(self, revision: int, serving: Mapping[str, int]) -> ProcessReport:
-        return ProcessReport(
+    def _record(self, revision: int, serving: Mapping[str, int]) -> ServingReport:
+        return ServingReport(
             id=self._id,
             app=self._app,
             host=socket.gethostname(),

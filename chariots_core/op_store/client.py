@@ -18,8 +18,8 @@ from chariots_core.op_store.values import (
     Link,
     Manifest,
     OpVersion,
-    ProcessReport,
     SavedOp,
+    ServingReport,
 )
 from chariots_core.pipelines.ops import BaseOp
 from chariots_core.pipelines.pipeline import Pipeline
@@ -33,6 +33,13 @@ class BaseOpStoreClient(ABC):
     Making a handle does no input or output; the first use connects. Every
     method may raise `StoreUnavailable`.
     """
+
+    @property
+    def shown_address(self) -> str:
+        """
+        The address of the store without its password; empty: not known.
+        """
+        return ""
 
     # -- bytes
 
@@ -225,13 +232,13 @@ class BaseOpStoreClient(ABC):
     # -- who serves
 
     @abstractmethod
-    def report(self, process: ProcessReport, *, seconds: float) -> None:
+    def report(self, process: ServingReport, *, seconds: float) -> None:
         """
         Keep what a process serves, for so many seconds; a later report replaces it.
         """
 
     @abstractmethod
-    def processes(self, app: str) -> Sequence[ProcessReport]:
+    def processes(self, app: str) -> Sequence[ServingReport]:
         """
         The processes of an app that have reported lately, by host and pid.
         """

@@ -30,7 +30,7 @@ from chariots_core.op_store.values import (
     Manifest,
     OpVersion,
     Origin,
-    ProcessReport,
+    ServingReport,
     names_code,
 )
 from chariots_core.versioning import Version
@@ -248,14 +248,14 @@ def candidate(connection: Connection, pipeline: str) -> Manifest | None:
     return None if row is None or row.released else Manifest.from_json(row.manifest)
 
 
-def processes(connection: Connection, app: str, *, clock: str) -> Sequence[ProcessReport]:
+def processes(connection: Connection, app: str, *, clock: str) -> Sequence[ServingReport]:
     """
     The processes of an app whose reports are not over.
     """
     query = sa.select(reports.c.report).where(
         reports.c.app == app, reports.c.expires_at > sa.literal_column(clock)
     )
-    found = [ProcessReport(**json.loads(text)) for text in connection.execute(query).scalars()]
+    found = [ServingReport(**json.loads(text)) for text in connection.execute(query).scalars()]
     return sorted(found, key=lambda process: (process.host, process.pid))
 
 

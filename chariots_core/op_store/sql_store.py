@@ -18,8 +18,8 @@ from chariots_core.op_store.values import (
     Link,
     Manifest,
     OpVersion,
-    ProcessReport,
     SavedOp,
+    ServingReport,
 )
 from chariots_core.sql import CLOCKS, Database
 from chariots_core.versioning import Version
@@ -44,6 +44,10 @@ class LocalOpStoreClient(BaseOpStoreClient):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._database.name!r} {self._saver!r}>"
+
+    @property
+    def shown_address(self) -> str:
+        return self._database.name
 
     @property
     def saver(self) -> BaseSaver:
@@ -211,11 +215,11 @@ class LocalOpStoreClient(BaseOpStoreClient):
 
     # -- who serves
 
-    def report(self, process: ProcessReport, *, seconds: float) -> None:
+    def report(self, process: ServingReport, *, seconds: float) -> None:
         with self._database.writing() as connection:
             Change(connection).report(process, seconds, clock=self._clock)
 
-    def processes(self, app: str) -> Sequence[ProcessReport]:
+    def processes(self, app: str) -> Sequence[ServingReport]:
         with self._database.reading() as connection:
             return sql_reads.processes(connection, app, clock=self._clock)
 

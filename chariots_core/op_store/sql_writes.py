@@ -29,8 +29,8 @@ from chariots_core.op_store.values import (
     Link,
     Manifest,
     Origin,
-    ProcessReport,
     SavedOp,
+    ServingReport,
     short_version,
 )
 
@@ -239,7 +239,7 @@ class Change:
 
     # -- who serves
 
-    def report(self, process: ProcessReport, seconds: float, *, clock: str) -> None:
+    def report(self, process: ServingReport, seconds: float, *, clock: str) -> None:
         """
         Keep the report of a process, and forget those whose time is over.
         """

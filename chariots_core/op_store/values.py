@@ -271,7 +271,7 @@ class Manifest:
 
 
 @attrs.frozen(kw_only=True)
-class ProcessReport:
+class ServingReport:
     """
     What one process serves, as it reports itself.
 

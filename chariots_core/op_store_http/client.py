@@ -17,8 +17,8 @@ from chariots_core.op_store.values import (
     Link,
     Manifest,
     OpVersion,
-    ProcessReport,
     SavedOp,
+    ServingReport,
 )
 from chariots_core.op_store_http.address import read_server_address
 from chariots_core.op_store_http.answers import ResultReader, read_bytes
@@ -86,6 +86,10 @@ class OpStoreClient(BaseOpStoreClient):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.url!r}>"
+
+    @property
+    def shown_address(self) -> str:
+        return self.url
 
     # -- bytes
 
@@ -192,10 +196,10 @@ class OpStoreClient(BaseOpStoreClient):
 
     # -- who serves
 
-    def report(self, process: ProcessReport, *, seconds: float) -> None:
+    def report(self, process: ServingReport, *, seconds: float) -> None:
         self._ask(Contract.report, process=process, seconds=seconds)
 
-    def processes(self, app: str) -> Sequence[ProcessReport]:
+    def processes(self, app: str) -> Sequence[ServingReport]:
         return self._ask(Contract.processes, app=app)
 
     # -- the store itself

@@ -15,7 +15,7 @@ from chariots_core.app import App
 from chariots_core.errors import ChariotsError, StoreUnavailable, VersionError
 from chariots_core.jobs.record import JobRecord, Progress
 from chariots_core.jobs.status import JobStatus, Reason
-from chariots_core.op_store.values import OpVersion, ProcessReport
+from chariots_core.op_store.values import OpVersion, ServingReport
 from chariots_core.pipelines import BaseNode
 from chariots_core.server.problems import PROBLEMS
 
@@ -171,7 +171,7 @@ def processes_of(app: App, name: str) -> list[dict[str, Any]]:
     ]
 
 
-def _follows(process: ProcessReport, name: str, newest: int, revision: int) -> bool | None:
+def _follows(process: ServingReport, name: str, newest: int, revision: int) -> bool | None:
     if process.serving[name] == newest:
         return True
     return False if process.revision >= revision else None

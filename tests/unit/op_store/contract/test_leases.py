@@ -8,7 +8,7 @@ import pytest
 
 from chariots_core.errors import OpVersionNotFound
 from chariots_core.op_store.client import BaseOpStoreClient
-from chariots_core.op_store.values import Manifest, ProcessReport
+from chariots_core.op_store.values import Manifest, ServingReport
 from tests.support import wait_until
 from tests.unit.op_store.kit import saved
 
@@ -77,8 +77,8 @@ def test_unknown_holder_may_end(store: BaseOpStoreClient) -> None:
     assert {"pca": "a"} == take(store, "b", "pca")
 
 
-def report(app: str, pid: int, **serving: int) -> ProcessReport:
-    return ProcessReport(id=f"{app}-{pid}", app=app, host="h", pid=pid, serving=serving)
+def report(app: str, pid: int, **serving: int) -> ServingReport:
+    return ServingReport(id=f"{app}-{pid}", app=app, host="h", pid=pid, serving=serving)
 
 
 def test_processes_of_an_app(store: BaseOpStoreClient) -> None:
