@@ -440,8 +440,8 @@ class VersionError(ChariotsError):
 
     Attributes:
         blockers: one sentence for each link that is not validated.
-        commands: what to run, in this order, to get the pipeline served. Where a
-            person must decide something, the message says what, and they end there.
+        commands: commands that get the pipeline served, in order. If a person must
+            decide something, the message names it, and the list ends before that.
     """
 
     code = "version-conflict"

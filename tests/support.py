@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 import random
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -132,3 +134,22 @@ def trim_kit(suite: type, *kept: str, basic: bool = False) -> None:
             continue
         if not (basic and level_of(getattr(suite, name)) == "basic"):
             setattr(suite, name, None)
+
+
+def printed_by_processes(code: str, *hash_seeds: str) -> set[str]:
+    """
+    Run *code* in one new process for each hash seed.
+
+    Returns:
+        The different outputs.
+    """
+    return {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in hash_seeds
+    }

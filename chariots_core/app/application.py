@@ -258,9 +258,9 @@ class App:
 
     def report_presence(self, kind: str | None = None) -> None:
         """
-        Report what this process serves to the op store.
+        Report to the op store which sets this process serves.
 
-        A store that does not answer is no reason not to serve: it is told later.
+        If the store does not answer, a later report replaces this one.
 
         Args:
             kind: of which kind this process is; ``None``: as it was reported before.
@@ -269,9 +269,9 @@ class App:
         try:
             self.presence.report()
         except StoreUnavailable as error:
-            _log.debug("what this process serves was not reported: %s", error)
-        except Exception:  # noqa: BLE001 - a report is no reason for a process to fail
-            _log.exception("what this process serves was not reported")
+            _log.debug("presence was not reported: %s", error)
+        except Exception:  # noqa: BLE001 - a failed report must not end a process
+            _log.exception("presence was not reported")
 
     def withdraw_presence(self) -> None:
         """

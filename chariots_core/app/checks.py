@@ -38,7 +38,7 @@ def checked_name(name: str) -> str:
     if _NAME.fullmatch(name):
         return name
     raise ConfigurationError(
-        f"{name!r} is no name for an app: give letters, digits, '_', '.' or '-', at most {MAX_NAME}"
+        f"{name!r} is not a valid app name: use letters, digits, '_', '.' or '-', at most {MAX_NAME}"
     )
 
 

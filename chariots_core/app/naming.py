@@ -1,5 +1,5 @@
 """
-The name of an app that nobody has named: that of the module that creates it.
+The default name of an app: the name of the module that creates it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def origin_of(made: object) -> Origin | None:
 
     The innermost frame on the stack counts that belongs neither to Chariots, nor
     to the standard library, nor to the construction itself: a constructor or an
-    alternative constructor (class method) of a subclass, in whatever module.
+    alternative constructor (class method) of a subclass, in any module.
 
     Returns:
         The origin; ``None`` if no such frame is on the stack.

@@ -3,7 +3,7 @@ Other processes of an app's name: a process reports itself, and compares itself 
 
 Two processes of one name and one job store run each other's jobs. That is wanted for
 processes of one app, and a mistake for two apps that share a name, or for one app whose
-processes use different op stores. A warning at the start tells the mistake.
+processes use different op stores. A warning at the start names the mistake.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 class Neighbours:
     """
-    The other processes of an app's name, as its job store knows them.
+    The other processes with the name of an app, as its job store lists them.
 
     Without a worker backend there is no job store, and nothing happens. Nothing here
     raises an error: an app works without it.
@@ -103,7 +103,7 @@ class Neighbours:
     def _quietly(self) -> Iterator[None]:
         try:
             yield
-        except Exception as error:  # noqa: BLE001 - whatever it is, jobs and requests go on
+        except Exception as error:  # noqa: BLE001 - jobs and requests do not depend on it
             # A store that is out of reach is logged by the part that needs it.
             _log.debug("app %r could not look at its other processes: %s", self._app, error)
 
@@ -176,7 +176,7 @@ def place_of(op_store: BaseOpStoreClient) -> tuple[str, str]:
         return address, address
     path = Path(parts.path[1:])
     if not path.exists():
-        # What is not there yet cannot be told from another machine's.
+        # A file has an inode only once it exists.
         op_store.ping()
     facts = path.stat()
     return (

@@ -1,5 +1,5 @@
 """
-The processes of an app: what each of them serves.
+Presence reports: which sets each process of an app serves.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from typing import Final
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.values import ServingReport
 
-#: Seconds between two reports that say the same, and for which one is believed.
+#: Seconds between two equal reports, and seconds for which a report is valid.
 EVERY: Final = 10.0
 _BELIEVED: Final = 25.0
 
 
 class Presence:
     """
-    Reports what this process serves to the op store, so that others can show it.
+    The presence of this process in the op store: which sets it serves.
 
     Args:
         app: the app's name.
@@ -55,7 +55,7 @@ class Presence:
 
     def report(self) -> None:
         """
-        Report what is served here, unless the store knows it already.
+        Report the sets that this process serves, unless the last report is still valid.
 
         Raises:
             StoreUnavailable: the store cannot be reached.

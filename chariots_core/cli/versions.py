@@ -60,7 +60,7 @@ def _ask(what: str, pipeline: str, *, url: str, timeout: float, as_json: bool) -
 
 def _notes(described: Mapping[str, Any]) -> Iterator[str]:
     """
-    What somebody who has loaded or saved a pipeline should know beside its versions.
+    Yield the warnings and notes of a loaded or saved pipeline.
     """
     for warning in described.get("warnings", ()):
         yield f"warning: {warning}"

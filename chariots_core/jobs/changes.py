@@ -48,7 +48,7 @@ class When(Enum):
     lease_expired = "lease_expired"
     #: a deferred job's time has come
     due = "due"
-    #: a queued job was handed over too long ago, or a publication is to be tried
+    #: a queued job was handed over too long ago, or a publication is due
     resend_due = "resend_due"
     #: the time in the queue has ended
     queue_expired = "queue_expired"

@@ -118,7 +118,7 @@ def complete(
         record: the record that the claim returned, or a later one of the attempt.
         value_json: the result as JSON text.
         versions: node name to version, as text.
-        manifest_json: what it trained, to be published.
+        manifest_json: the manifest of the trained models, to publish.
         value_ref: where else the result is kept; apps of the core keep none there.
         output: what it printed, kept as an event.
 
@@ -258,7 +258,7 @@ def not_submitted(store: JobStore, record: JobRecord, error: JobError | None = N
 
 def mark_published(store: JobStore, record: JobRecord) -> JobRecord | None:
     """
-    Note that what a job trained is in the op store: the job is ``done``.
+    Move a job to ``done``: its trained models are in the op store.
 
     Returns:
         The record as written; ``None`` if another process noted it first, or if

@@ -20,7 +20,7 @@ RESEND_CAP: Final = 300.0
 #: publishes its models: the worker that committed it takes milliseconds.
 PUBLISH_AFTER: Final = 2.0
 
-#: Seconds between two tries to publish what a job trained, at most.
+#: Longest pause between two tries to publish the models of a job, in seconds.
 PUBLISH_CAP: Final = 300.0
 
 #: Seconds of failed tries to publish after which the job fails.
@@ -112,7 +112,7 @@ def resend_changes(record: JobRecord) -> Changes:
 
 def publishing_changes() -> Changes:
     """
-    What changes when an outcome is committed whose models are still to be published.
+    Return the changes of a commit whose models are not published yet.
 
     The new token fences the attempt off: it can neither renew its lease nor commit
     anything else.
@@ -136,7 +136,7 @@ def publication_try_changes(record: JobRecord, now: datetime) -> Changes:
     if record.queue_expires_at is not None:
         left = (record.queue_expires_at - now).total_seconds()
     if record.resend_at is None or (now - record.resend_at).total_seconds() > PUBLISH_CAP:
-        # No process tried for a while, since all were stopped, say: the hour begins anew.
+        # No process has tried for a while, for example because all were stopped: start anew.
         left = PUBLISH_DEADLINE
         changes["queue_expires_at"] = FromNow(left)
     age = PUBLISH_DEADLINE - left

@@ -1,5 +1,5 @@
 """
-A process of an app, and what tells it apart from other processes of the app's name.
+A process of an app, with the facts in which processes of one app must agree.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ProcessRecord:
     @classmethod
     def from_json(cls, text: str) -> ProcessRecord:
         """
-        Read what `to_json` wrote; what a later release has added is left out.
+        Read the text of `to_json`. Members that a later release has added are ignored.
         """
         facts: dict[str, Any] = json.loads(text)
         known = {name: facts[name] for name in attrs.fields_dict(cls) if name in facts}

@@ -36,7 +36,7 @@ def publish_due(
     store: JobStore, record: JobRecord, now: datetime, publish: Publish
 ) -> tuple[str, JobRecord | None]:
     """
-    Try to publish the models of a job whose time for that has come.
+    Try to publish the models of a job whose publication is due.
 
     Of several processes that try at the same moment, one does: it moves the time of
     the next try before it publishes.

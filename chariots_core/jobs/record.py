@@ -232,7 +232,7 @@ class JobRecord:
         resend_at: when it is handed over again, if still queued; for a job that
             is publishing, when any process tries to publish its models.
         due_at: when a deferred job becomes queued.
-        queue_expires_at: when a job that nobody started fails; for a job that is
+        queue_expires_at: when a job that no worker started fails; for a job that is
             publishing, when it fails if its models still cannot be published.
         cancel_requested: whether somebody asked for its end.
         manifest_json: what it trained, to be published; ``None``: nothing.

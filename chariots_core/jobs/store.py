@@ -347,7 +347,7 @@ class JobStore(ABC):
 
     def processes(self) -> Sequence[ProcessRecord]:
         """
-        Return the processes whose time is not over, in the order of their ids.
+        Return the processes whose reports are valid, in the order of their ids.
         """
         return ()
 

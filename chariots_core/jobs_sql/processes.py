@@ -36,7 +36,7 @@ class Processes:
     """
     The processes of one app in one database.
 
-    It has a handle of its own: a store that nobody asks for processes makes no table.
+    It has a handle of its own: the table is created at the first use.
 
     Args:
         url: of the database.

@@ -1,8 +1,8 @@
 """
-Whose state a name stands for: clashes of two classes, and classes that moved.
+The classes behind the names of ops: clashes of two classes, and moved classes.
 
-A name that an op has from its class alone stands for that class only. One that its
-author gave it (`BaseOp.name` overridden) may be shared by several classes on purpose.
+A default name identifies the class of the op. An explicit name (`BaseOp.name` is
+overridden) may be shared by several classes on purpose.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _may_share(op: LoadableOp, origin: Origin) -> bool:
 
 def moved(client: BaseOpStoreClient, op: LoadableOp, other: str, app: str) -> str:
     """
-    Return what to do about models of *op* that another class saved.
+    Describe how to adopt the models of *op* that another class saved.
 
     Args:
         client: the store.
@@ -95,7 +95,7 @@ def adopt(
     Make the newest trained states of ops, saved by another class or from another module,
     states of the classes that the app has.
 
-    Their links are kept. What the other class saved stays, and its servers go on.
+    Their links are kept. The versions of the other class stay, and its servers go on.
 
     Args:
         client: the store.
@@ -192,7 +192,7 @@ def other_class(op: LoadableOp, stored: OpVersion) -> str | None:
 
 def newest_trained(client: BaseOpStoreClient, name: str) -> OpVersion | None:
     """
-    Return the newest trained state of an op, of whatever code.
+    Return the newest trained state of an op, from any code.
     """
     for stored in client.savings(name):
         if _is_trained(stored):
@@ -216,7 +216,7 @@ def _trained_by(client: BaseOpStoreClient, name: str, of_class: str) -> list[Ver
 
 def _kept(client: BaseOpStoreClient, name: str, of_class: str) -> str:
     """
-    Return what the store keeps under a name of one class, in words.
+    Describe the versions that one class has saved under a name.
     """
     trained = [version.identity for version in _trained_by(client, name, of_class)]
     if not trained:

@@ -1,5 +1,5 @@
 """
-The errors of blocked pipelines, with what to run to get them served.
+The errors of blocked pipelines, with the commands that get them served.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Adviser:
         self, loaded: Mapping[str, Loaded], before: Mapping[str, Loaded]
     ) -> dict[str, Loaded]:
         """
-        Return the snapshots, each blocked one with an error that names what to run.
+        Return the snapshots. Each blocked one has an error with the commands to run.
 
         Args:
             loaded: the snapshots.
@@ -68,7 +68,7 @@ class Adviser:
 
     def refusal(self, name: str, loaded: Mapping[str, Loaded]) -> VersionError | None:
         """
-        Return why a pipeline cannot be loaded at the newest versions, and what to run.
+        Return the error of a load at the newest versions, with the commands to run.
 
         Args:
             name: the pipeline's name.
@@ -88,7 +88,7 @@ class Adviser:
 
     def _completed(self, name: str, found: Obstacles, plan: Plan) -> tuple[Obstacles, Plan]:
         """
-        Add what has changed since an untrained op was trained, and where its class moved.
+        Add the changes since an untrained op was trained, and moved classes.
         """
         since: dict[str, str] = {}
         hints: list[str] = []

@@ -208,8 +208,7 @@ class BaseOpStoreClient(ABC):
         self, ops: Iterable[str], *, holder: str, seconds: float, renew: bool = False
     ) -> Mapping[str, str]:
         """
-        Let *holder* alone train some ops, for so many seconds from now; again by the same
-        holder renews that. All of them or none.
+        Give *holder* the exclusive right to train some ops: all of them or none.
 
         Args:
             ops: their names.
@@ -226,7 +225,7 @@ class BaseOpStoreClient(ABC):
     @abstractmethod
     def end_lease(self, holder: str) -> None:
         """
-        Let others train what *holder* has trained. Unknown holders are no error.
+        End the lease of *holder*. An unknown holder is not an error.
         """
 
     # -- who serves
@@ -234,7 +233,7 @@ class BaseOpStoreClient(ABC):
     @abstractmethod
     def report(self, process: ServingReport, *, seconds: float) -> None:
         """
-        Keep what a process serves, for so many seconds; a later report replaces it.
+        Store the report of a process for *seconds*; a later report replaces it.
         """
 
     @abstractmethod

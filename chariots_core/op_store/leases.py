@@ -1,5 +1,5 @@
 """
-Who trains an op: one run at a time, over all processes that use a store.
+The lease to train an op: one run at a time, over all processes that use a store.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SECONDS: Final = 15.0
 #: a minute.
 UNTIL_PUBLISHED: Final = 90.0
 
-#: Seconds between two tries to take a lease that somebody else holds.
+#: Seconds between two tries to take a lease that another run holds.
 _FIRST_PAUSE: Final = 0.05
 _LONGEST_PAUSE: Final = 1.0
 
@@ -130,8 +130,8 @@ class TrainingLease:
 
     def leave(self, seconds: float | None = None) -> None:
         """
-        Stop renewing the lease. What a job trained ends it with its publication, so that
-        the next training finds that; without one it expires.
+        Stop renewing the lease. The publication of the job's models ends it, so that the
+        next training finds these models. Without a publication it expires.
 
         Args:
             seconds: for how long it is good from now on; ``None``: as it is.
@@ -179,7 +179,7 @@ class TrainingLease:
                 held = self._renewed()
             except StoreUnavailable:
                 continue
-            except Exception:  # noqa: BLE001 - one bad try is no reason to stop renewing
+            except Exception:  # noqa: BLE001 - the next try may succeed
                 _log.exception("the lease to train %s was not renewed", self._names)
                 continue
             if held:

@@ -35,7 +35,7 @@ SetKey: TypeAlias = tuple[int, int]
 
 def key_of(active: ActiveSet) -> SetKey:
     """
-    Return what tells a set from others, and a load of it from the one before.
+    Return the key that identifies one load of one set.
     """
     return active.generation, active.loads
 
@@ -58,7 +58,7 @@ class Loaded:
         warnings: a sentence for each model that is served although the code
             declares other values.
         behind: why this process does not serve the newest set, if it does not.
-        obstacles: what is wrong with its versions.
+        obstacles: the problems of its versions.
         stored: op name to the stored version of its state.
         parts: leaf path to what the policy needs to know of it.
     """
@@ -122,17 +122,17 @@ class Loader:
 
     Attributes:
         client: the store.
-        policy: what becomes of a model whose code has changed.
+        policy: how to treat a model whose code has changed.
     """
 
     client: BaseOpStoreClient
     policy: ChangedModels = "warn"
-    # what the code of an op declares does not change, and may take a model to be built
+    # a declaration does not change, and may require building a model
     _declared: dict[int, str] = attrs.field(factory=dict, init=False, repr=False)
 
     def declared(self, op: LoadableOp) -> str:
         """
-        Return what the code of an op of a template declares.
+        Return the declaration of an op of a template, made once.
         """
         if id(op) not in self._declared:
             self._declared[id(op)] = declared_text(op)
@@ -142,8 +142,7 @@ class Loader:
         """
         Return a pipeline at the newest set that its code can serve.
 
-        What keeps it from being served are its obstacles; the error is made of them
-        later, with what to run.
+        Problems are recorded as obstacles. `Adviser` turns them into the error.
 
         Args:
             template: the pipeline.
@@ -201,7 +200,7 @@ class Loader:
         ):
             return self.with_trained(template, before)
         if found.first:
-            # from now on these are the versions that a later release is held against
+            # a later release of the stateless op is compared with these versions
             self.client.validate(
                 link_between(parts[upstream], parts[downstream])
                 for upstream, downstream in found.first
@@ -213,7 +212,7 @@ class Loader:
         self, template: Template
     ) -> tuple[Mapping[str, OpVersion], Mapping[str, Part], Obstacles]:
         """
-        Return the newest saved versions of a pipeline, and what is wrong with them.
+        Return the newest saved versions of a pipeline, and their obstacles.
         """
         stored = states.latest(self.client, [template], self.declared)
         parts = states.parts_of(template.ops, stored)

@@ -63,7 +63,7 @@ class LoadedPipelines:
         pipelines: the pipelines.
         client: the op store.
         freshness: seconds for which a look at the store is good.
-        policy: what becomes of a model whose code declares other values now.
+        policy: how to treat a model whose code declares other values now.
         on_worker: whether calls of a pipeline go to a worker, for the commands in
             errors.
         app: how to import the app, for the commands in errors.
@@ -217,19 +217,19 @@ class LoadedPipelines:
         self._revision = revision
         self._is_open = True
 
-    # -- who serves what
+    # -- presence
 
     def serving(self) -> tuple[int, Mapping[str, int]]:
         """
         Return the revision of the store that was seen last, and the generation that each
         pipeline is served at in this process; 0: it cannot be served.
 
-        A process that has opened nothing, as one that forks for its jobs, is asked what it
-        would serve: no model is read.
+        A process that has not opened the pipelines, such as one that forks for its jobs,
+        returns the generations that it would serve. It reads no model.
         """
         if self._is_open:
             self.refresh()
-            # in this order: what is loaded meanwhile is newer than the revision
+            # in this order: a set that is loaded meanwhile is newer than the revision
             revision, loaded = self._revision, self._loaded
             return revision, {
                 name: each.generation if each.error is None else 0 for name, each in loaded.items()
@@ -293,7 +293,7 @@ class LoadedPipelines:
         Forget the ops of a pipeline, whose state may be half of a run: they are read again.
         """
         with self._lock:
-            # of no set: the next look reads whatever is active
+            # the key of no set: the next look reads the ops again
             stale = attrs.evolve(self._loaded[name], generation=-1, newest=(-1, -1))
             self._loaded = {**self._loaded, name: stale}
             self._revision, self._look_at = -1, 0.0
@@ -329,17 +329,17 @@ class LoadedPipelines:
             try:
                 loaded = self._loader.activate(template, self._loaded[name])
             except VersionError as error:
-                # the same once more, with what to run
+                # the same error with the commands to run
                 raise self._adviser.refusal(name, self._loaded) or error from error.__cause__
             self._loaded = {**self._loaded, name: loaded}
             return loaded
 
     def check_classes(self) -> None:
         """
-        Return if the names of the app's ops stand for its classes in the store.
+        Check that the store keeps no other classes under the names of the app's ops.
 
         Raises:
-            OpNameConflict: one stands for another class.
+            OpNameConflict: a name belongs to another class.
             StoreUnavailable: the store cannot be reached.
         """
         check_classes(self._client, self._templates.values(), self._app())

@@ -34,7 +34,7 @@ def first(client: BaseOpStoreClient, template: Template, described: dict[str, Sa
             saved[op.name] = stored[op.name].as_saved()
             continue
         if isinstance(op, LoadableOp) and op.needs_training:
-            # nobody can use its fresh state
+            # its fresh state cannot execute
             saved.setdefault(op.name, states.described_without_state(op))
             continue
         if op.name not in described:
@@ -103,6 +103,6 @@ def _bound(
         elif name in outdone or (name in template.trained_ops and part.from_store):
             continue
         elif states.is_changed(op, loaded.stored.get(name)):
-            # one that marked itself has a version that nothing saved before can outdo
+            # an op that marked itself has a new version, which becomes the newest
             marked = op.op_version not in {part.version, version_of(op)}
             yield states.described(client, op, trained=marked)

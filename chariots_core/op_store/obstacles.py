@@ -1,5 +1,5 @@
 """
-What keeps a pipeline from being served at some versions, and the error that says so.
+Obstacles: the reasons why a pipeline cannot be served at some versions.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from chariots_core.pipelines.ops import LoadableOp
 if TYPE_CHECKING:
     from chariots_core.op_store.client import BaseOpStoreClient
 
-#: What becomes of a saved state that was made from other declared values than those
-#: in the code. A state of another class is an error in any case.
+#: How to treat a saved state that was made from other declared values than the code's. A state of another class is an error in any case.
 ChangedModels: TypeAlias = Literal["warn", "refuse"]
 
 _SAVE: Final = "save {!r} if the two fit"
@@ -32,7 +31,7 @@ _SAVE: Final = "save {!r} if the two fit"
 @attrs.frozen(kw_only=True)
 class Obstacles:
     """
-    What is wrong with serving a pipeline at some versions.
+    The obstacles to serving a pipeline at some versions.
 
     Attributes:
         untrained: the paths of ops whose state cannot execute: no run trained it.
@@ -42,8 +41,8 @@ class Obstacles:
         changed: path to the differences between its state and its code.
         missing: the paths of ops whose code fits none of the versions. They keep
             the fresh state of the code.
-        since: for ops that were never trained with this code, what has changed since
-            they were.
+        since: for ops that were never trained with this code, the changes since the
+            newest training.
     """
 
     untrained: tuple[str, ...] = ()
@@ -78,14 +77,14 @@ def find(
     declared: Callable[[LoadableOp], str] | None = declared_text,
 ) -> Obstacles:
     """
-    Return what keeps a pipeline from being served at the stored versions.
+    Return the obstacles to serving a pipeline at the stored versions.
 
     Args:
         client: the store; it is asked about links only.
         template: the pipeline.
         stored: op name to version.
         parts: leaf path to part, at those versions.
-        declared: gives what the code of an op declares; ``None``: only versioned fields
+        declared: returns the declaration of an op; ``None``: only versioned fields
             are compared.
     """
     asked = states.asked_of(template, parts)
@@ -173,7 +172,7 @@ def error_of(
     policy: ChangedModels,
 ) -> VersionError:
     """
-    Return the error that names each obstacle and what to run.
+    Return the error that names each obstacle and the commands to run.
     """
     name = template.name
     advice = _advice(plan)

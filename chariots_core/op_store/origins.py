@@ -1,5 +1,5 @@
 """
-How a saved state was made, and how that differs from what the code declares now.
+The origin of a saved state, and its differences from the code of today.
 
 Pure functions over ops and stored versions; nothing here reads or writes.
 """
@@ -69,7 +69,7 @@ def has_own_name(op: BaseOp) -> bool:
     """
     Return whether the author gave *op* its name. Otherwise it is that of the class.
 
-    A class that a call of ``type`` made does not know its module, and stands for nothing.
+    A class made by a call of ``type`` has no module of its own, so it is not checked.
     """
     kind = type(op)
     return kind.__module__ == "abc" or kind.name is not BaseOp.name
@@ -107,10 +107,10 @@ def origin_of(op: LoadableOp, *, trained: bool, continued_from: str | None = Non
 
 def declared_text(op: LoadableOp) -> str:
     """
-    Return what the code of *op* declares, as canonical JSON text.
+    Return the declaration of *op* as canonical JSON text.
 
     Raises:
-        OpStoreError: it cannot be told, or is not JSON.
+        OpStoreError: the op raises an error, or the declaration is not JSON.
     """
     return _text(op, "declaration")
 
@@ -152,7 +152,7 @@ def _text(op: LoadableOp, method: str) -> str:
 
 def is_trained(op: LoadableOp, stored: OpVersion | None) -> bool:
     """
-    Return whether *stored* is a state that *op* can work with, as far as training goes.
+    Return whether *op* can execute with a stored state: a run trained it, or none needs to.
     """
     if not op.needs_training:
         return True
@@ -175,7 +175,7 @@ def differences(
     Args:
         op: the op.
         stored: its stored state.
-        declared: gives what the code of an op declares; it may remember that.
+        declared: returns the declaration of an op, and may cache it.
             ``None``: only versioned fields are compared, and no model is built.
     """
     origin = stored.origin

@@ -13,8 +13,8 @@ the end of an edge: it is about to be trained with what comes in.
 * An op with state behind one without: any state of that code, unless this state
   was trained behind another version of the op without state.
 * An op with state, of a code that was never validated with any version of an op
-  without state beside it: valid. Whoever releases new code says that its ops fit, as
-  with a new pipeline.
+  without state beside it: valid. The author of new code vouches for its ops, as with a
+  new pipeline.
 * Two ops without state: exactly these versions.
 
 An op with state also has an edge from each op before it that has only ops without
@@ -48,7 +48,7 @@ class Part:
         adapts: whether it takes inputs of versions that it was not validated with.
         from_store: whether its state came from the store, and not from the code.
         trained: whether its state can execute: a run trained it, or none needs to.
-        has_origin: whether the store knows how its state was made. A state of an
+        has_origin: whether the origin of its state is known. A state of an
             earlier release has links to its direct neighbours only.
     """
 
@@ -65,7 +65,7 @@ class Part:
 @attrs.frozen(kw_only=True)
 class Question:
     """
-    What must be so for the two ends of an edge to be served together.
+    The condition under which the two ends of an edge may be served together.
 
     Attributes:
         link: the link that must have been validated.
@@ -119,7 +119,7 @@ def link_between(upstream: Part, downstream: Part) -> Link:
 
 def question(upstream: Part, downstream: Part) -> Question:
     """
-    Return what must be so for these two to be served together.
+    Return the condition under which these two may be served together.
     """
     exact = link_between(upstream, downstream)
     if upstream.stateful and not downstream.stateful:
@@ -140,7 +140,7 @@ def questions(
     edges: Iterable[Edge], parts: Mapping[str, Part], *, direct: Collection[Edge] = ()
 ) -> Mapping[Edge, Question]:
     """
-    Return what must be so for a pipeline to be served: one question for each edge.
+    Return the conditions under which a pipeline may be served: one for each edge.
 
     Args:
         edges: the edges.

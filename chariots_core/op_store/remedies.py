@@ -1,5 +1,5 @@
 """
-What to run so that a blocked pipeline is served: commands in order, or who must decide.
+Plans: the commands that get a blocked pipeline served, or a person's decision.
 
 The plan is made by playing it through: loads and trainings of the app's pipelines
 are applied to the newest versions and to the links between them, until the blocked
@@ -35,7 +35,7 @@ _LONGEST: Final = 100
 @attrs.frozen(kw_only=True)
 class Known:
     """
-    What a plan starts from.
+    The facts that a plan starts from.
 
     Attributes:
         templates: the pipelines of the app, by name.
@@ -60,11 +60,11 @@ class Known:
 @attrs.frozen(kw_only=True)
 class Plan:
     """
-    How to get a pipeline served.
+    A way to get a pipeline served.
 
     Attributes:
-        commands: what to run, in this order.
-        decisions: what a person must decide after that, or instead.
+        commands: the commands to run, in order.
+        decisions: decisions that a person must make after the commands, or instead.
     """
 
     commands: tuple[str, ...] = ()
@@ -114,7 +114,7 @@ class _Planner:
         # the ops that the plan has trained, with the pipeline that did it
         self._trained: dict[str, Template] = {}
 
-    # -- what the commands do
+    # -- commands
 
     def load(self, name: str, *, always: bool = False) -> None:
         """
@@ -147,11 +147,11 @@ class _Planner:
             if upstream in ran and downstream in ran:
                 self._pairs.add((upstream, ran[upstream], downstream, ran[downstream]))
 
-    # -- what is to be done
+    # -- planning
 
     def make_loadable(self, name: str, above: tuple[str, ...]) -> None:
         """
-        Train what keeps a pipeline from being loaded at the newest versions.
+        Train the ops that keep a pipeline from being loaded at the newest versions.
         """
         if name in above:
             circle = " -> ".join(repr(each) for each in (*above[above.index(name) :], name))
@@ -164,7 +164,7 @@ class _Planner:
 
     def unsure(self, name: str) -> str | None:
         """
-        Return what a person must decide, where no training joins ops without state.
+        Return the decision that remains if no training joins two ops without state.
         """
         parts = self._known.parts[name]
         pairs = [

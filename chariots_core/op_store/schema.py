@@ -99,8 +99,8 @@ members: Final = sa.Table(
     sa.Column("version_seq", sa.ForeignKey("op_store_versions.seq"), primary_key=True),
 )
 
-#: Who trains an op now: one at a time, over all processes. A holder that does not
-#: renew its lease in time has lost it.
+#: The training leases, one row for each op. A lease that is not renewed in time has
+#: expired.
 leases: Final = sa.Table(
     "op_store_leases",
     _tables,
@@ -109,7 +109,7 @@ leases: Final = sa.Table(
     sa.Column("expires_at", sa.Float(53), nullable=False),
 )
 
-#: The processes that serve from the store, and the sets they serve.
+#: The presence reports of processes.
 processes: Final = sa.Table(
     "op_store_processes",
     _tables,

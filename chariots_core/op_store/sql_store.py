@@ -199,7 +199,7 @@ class LocalOpStoreClient(BaseOpStoreClient):
             change.add_pipeline(pipeline)
             change.finish()
 
-    # -- who trains
+    # -- leases
 
     def take_lease(
         self, ops: Iterable[str], *, holder: str, seconds: float, renew: bool = False
@@ -213,7 +213,7 @@ class LocalOpStoreClient(BaseOpStoreClient):
         with self._database.writing() as connection:
             Change(connection).end_lease(holder)
 
-    # -- who serves
+    # -- presence
 
     def report(self, process: ServingReport, *, seconds: float) -> None:
         with self._database.writing() as connection:

@@ -127,7 +127,7 @@ class Change:
 
     def check_class(self, saved: SavedOp) -> None:
         """
-        Return if the op's name does not stand for another class.
+        Check that the op's name does not belong to another class.
 
         Raises:
             OpNameConflict: another app was quicker.
@@ -202,7 +202,7 @@ class Change:
         )
         return seq
 
-    # -- who trains
+    # -- leases
 
     def take_lease(
         self, ops: Collection[str], holder: str, seconds: float, *, renew: bool, clock: str
@@ -233,15 +233,15 @@ class Change:
 
     def end_lease(self, holder: str) -> None:
         """
-        Take back the leases of *holder*.
+        Delete the leases of *holder*.
         """
         self._connection.execute(sa.delete(leases).where(leases.c.holder == holder))
 
-    # -- who serves
+    # -- presence
 
     def report(self, process: ServingReport, seconds: float, *, clock: str) -> None:
         """
-        Keep the report of a process, and forget those whose time is over.
+        Store the report of a process, and delete expired reports.
         """
         now = float(self._connection.execute(sa.text(f"SELECT {clock}")).scalar_one())
         self._connection.execute(
@@ -391,7 +391,7 @@ def _is_same(row: Row[Any], saved: SavedOp) -> bool:
 
 def _class(saved: Row[Any] | SavedOp) -> str | None:
     """
-    The class that saved a state, where the op's name stands for it.
+    The class that owns the op's name, if the name is a default one.
     """
     origin = Origin.from_json(saved.origin) if isinstance(saved.origin, str) else saved.origin
     return None if origin is None or origin.named else origin.op_class

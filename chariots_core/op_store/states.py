@@ -118,7 +118,7 @@ class Template:
 def _distant_edges(edges: Iterable[Edge], ops: Mapping[str, BaseOp]) -> tuple[Edge, ...]:
     """
     Return the pairs of an op and an op with state behind it that have only ops without
-    state between them: what the first one gives reaches the second one.
+    state between them: the output of the first reaches the second.
 
     An op that takes inputs of any version ends the search.
     """
@@ -352,7 +352,7 @@ def described_without_state(op: BaseOp) -> SavedOp:
 def described_if_saveable(client: BaseOpStoreClient, op: BaseOp) -> SavedOp:
     """
     An op as it is now. One that trains, and cannot be saved, is described without its
-    bytes: that its training is refused is no reason not to serve the other pipelines.
+    bytes, so that the other pipelines can be served.
     """
     try:
         return described(client, op)
@@ -429,7 +429,7 @@ def latest(
     Args:
         client: the store.
         templates: the pipelines that have the ops.
-        declared: gives what the code of an op declares.
+        declared: returns the declaration of an op.
     """
     templates = tuple(templates)
     code = {name: major for template in templates for name, major in template.code.items()}
@@ -467,10 +467,10 @@ def newest_trained(client: BaseOpStoreClient, template: Template) -> Mapping[str
 
 def asked_of(template: Template, parts: Mapping[str, Part]) -> Mapping[Edge, Question]:
     """
-    What must be so for these parts of a pipeline to be served together.
+    Return the conditions under which these parts of a pipeline may be served together.
 
     In a pipeline that trains, the run itself validates the edges into ops without
-    state: what comes out of them is learnt anew.
+    state: the trained ops learn from their output anew.
     """
     edges = [edge for edge in template.edges if parts[edge[1]].stateful or not template.trained]
     return questions(edges, parts, direct=template.direct)

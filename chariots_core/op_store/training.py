@@ -1,5 +1,5 @@
 """
-Training: what a run works on, what it starts from, what it leaves.
+Training runs: their ops, their start states, and the manifests that they leave.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _log: Final = logging.getLogger(__name__)
 @attrs.frozen(kw_only=True)
 class TrainingRun:
     """
-    What one run of a pipeline that trains works on.
+    One run of a pipeline that trains.
 
     Attributes:
         ops: leaf path to op; the trained ones are the run's own copies.
@@ -48,16 +48,16 @@ class TrainingRun:
 
     def versions(self) -> Mapping[str, str]:
         """
-        Return the version of each node, by its name: after the run, with what it trained.
+        Return the version of each node, by its name: after the run, the trained versions.
         """
         now = {path: part.version for path, part in self._parts().items()}
         return states.versions_as_text(self._template, now)
 
     def stage(self, *, job_id: str | None = None, attempt: int = 0) -> Manifest:
         """
-        Put the bytes of what was trained, and return what would be published.
+        Put the bytes of the trained ops, and return the manifest to publish.
 
-        The store knows nothing of it until the manifest is published.
+        The versions exist in the store only after the publication.
 
         Raises:
             TrainingInProgress: the run was halted, and another one trains the same op.
@@ -87,7 +87,7 @@ class TrainingRun:
         """
         Give each trained op a version of its own, unless it gave itself one.
 
-        Two trainings of one version could not be told apart.
+        Each training needs a version of its own.
         """
         for path in self._template.trained:
             op = self.ops[path]

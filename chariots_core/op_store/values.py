@@ -27,13 +27,13 @@ class Origin:
 
     Attributes:
         op_class: the class of the op, as ``module:Class``.
-        named: whether the author gave the op its name, so that other classes may
-            share it. Otherwise the name stands for the class.
+        named: whether the op has an explicit name, which other classes may share.
+            A default name identifies the class.
         code: the identity of the version that the code of the op had.
         trained: whether a run trained the state. If not, it is the fresh one of
             the code.
-        declared: what the code declared of the state, as canonical JSON text.
-        fitted: what the state really is, in the same form.
+        declared: the declaration of the code, as canonical JSON text.
+        fitted: the class and parameters of the state itself, in the same form.
         continued_from: the identity of the version that the training started
             from; ``None``: it started from a fresh state.
     """
@@ -273,7 +273,7 @@ class Manifest:
 @attrs.frozen(kw_only=True)
 class ServingReport:
     """
-    What one process serves, as it reports itself.
+    A presence report: the sets that one process serves.
 
     Attributes:
         id: the same for all reports of a process.
@@ -281,8 +281,8 @@ class ServingReport:
         host: the machine's name.
         pid: the process id there.
         kind: ``"web"``, ``"worker"``, or ``"process"`` for any other.
-        revision: the store's revision that it has seen. What was changed later it may
-            still follow.
+        revision: the store's revision that it has seen. It may still follow later
+            changes.
         serving: pipeline to the generation that it serves; 0: none.
         code: pipeline to a digest of the code that it has for the ops with state.
     """

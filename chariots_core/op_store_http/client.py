@@ -182,7 +182,7 @@ class OpStoreClient(BaseOpStoreClient):
     def register_name(self, pipeline: str) -> None:
         self._ask(Contract.register_name, pipeline=pipeline)
 
-    # -- who trains
+    # -- leases
 
     def take_lease(
         self, ops: Iterable[str], *, holder: str, seconds: float, renew: bool = False
@@ -194,7 +194,7 @@ class OpStoreClient(BaseOpStoreClient):
     def end_lease(self, holder: str) -> None:
         self._ask(Contract.end_lease, holder=holder)
 
-    # -- who serves
+    # -- presence
 
     def report(self, process: ServingReport, *, seconds: float) -> None:
         self._ask(Contract.report, process=process, seconds=seconds)

@@ -147,7 +147,7 @@ class LoadableOp(BaseOp):
 
     def declaration(self) -> Mapping[str, Any]:
         """
-        Return what the code declares about the state that a training would build.
+        Return the class and parameters of the state that a training would build.
 
         The store records it with each saved version and compares it at load. Keys
         are texts, values are JSON. By default nothing is declared.
@@ -156,7 +156,7 @@ class LoadableOp(BaseOp):
 
     def fitted(self) -> Mapping[str, Any]:
         """
-        Return what the current state really is, in the form of `declaration`.
+        Return the class and parameters of the current state, in the form of `declaration`.
         """
         return _NOTHING
 

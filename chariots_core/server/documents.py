@@ -149,8 +149,8 @@ def pipeline_document(app: App, name: str) -> dict[str, Any]:
 
 def processes_of(app: App, name: str) -> list[dict[str, Any]]:
     """
-    Which processes serve a pipeline, and at which generation; 0: it cannot be served there.
-    Whether one follows is not known (``None``) before it has seen the newest change.
+    Describe the processes of a pipeline. Generation 0: the process cannot serve it.
+    ``follows`` is ``None`` until the process has seen the newest change.
     """
     newest = app.serving(name).newest[0]
     try:
@@ -179,7 +179,7 @@ def _follows(process: ServingReport, name: str, newest: int, revision: int) -> b
 
 def _model(stored: OpVersion) -> dict[str, Any]:
     """
-    What is known of a saved state: which one it is, and how it was made.
+    Describe a saved state: its version and its origin.
     """
     origin = stored.origin
     return {

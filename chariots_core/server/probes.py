@@ -53,7 +53,7 @@ class ProbeViews:
             # an app without workers has no thread that does it
             self._app.report_presence()
             pipelines = self._pipelines()
-            # all of them, or those that somebody should look at
+            # all of them, or those that need attention
             shown = {name: it for name, it in pipelines.items() if verbose or "reason" in it}
             body |= {"pipelines": shown} if shown else {}
         if verbose:
@@ -63,7 +63,7 @@ class ProbeViews:
 
     def _pipelines(self) -> dict[str, Any]:
         """
-        What of each pipeline serves here, and which processes cannot follow.
+        Describe the set of each pipeline that this process serves.
         """
         described: dict[str, Any] = {}
         for name in self._app.pipelines:

@@ -34,8 +34,8 @@ _FAREWELL: Final = 2.0
 
 class Ticker:
     """
-    A thread that calls ``app.tick()``, and reports what this process serves. Only where
-    the app has workers.
+    A thread that calls ``app.tick()`` and reports the presence of this process. Only
+    where the app has workers.
 
     It belongs to one process: a process that forks later gets one of its own.
     """

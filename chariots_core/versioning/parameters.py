@@ -74,7 +74,7 @@ def _exported(package: str, name: str) -> object:
     try:
         return getattr(sys.modules.get(package), name, None)
     except ImportError:
-        # a package may refuse to give what is experimental
+        # a package may refuse to import experimental members
         return None
 
 
@@ -129,7 +129,7 @@ def _same(default: object, value: object) -> bool:
         return len(default) == len(value) and all(map(_same, default, value))
     if isinstance(default, float) and isinstance(value, float) and math.isnan(default):
         return math.isnan(value)
-    # what is neither text nor a number is compared by identity only
+    # other values than text and numbers are compared by identity
     return isinstance(default, int | float | str) and default == value
 
 
@@ -146,7 +146,7 @@ def _arguments(kind: type) -> Mapping[str, inspect.Parameter]:
         found = {**own, **found}
         if not rest:
             break
-        # what it does not name itself goes to the next class: XGBClassifier(**kwargs)
+        # other arguments go to the next class: XGBClassifier(**kwargs)
         del found[rest[0]]
     found.pop("self", None)
     return found
@@ -160,7 +160,7 @@ def _of_estimator(value: Any) -> Parameters:
     kind = type(value)
     clone = getattr(kind, "__sklearn_clone__", None)
     if clone is not None and not clone.__qualname__.startswith("BaseEstimator."):
-        raise TypeError("an estimator that keeps what it learnt when it is cloned")
+        raise TypeError("an estimator that stays fitted when it is cloned")
     values = _changed(kind, value.get_params(deep=False))
     output = getattr(value, "__dict__", {}).get(OUTPUT_CONFIG)
     if output:
@@ -188,7 +188,7 @@ def _of_helper(value: object) -> Parameters | None:
     kept = getattr(value, "__dict__", None)
     if kept is None:
         return None
-    # repeated splitters keep the arguments of what they repeat in a dict
+    # repeated splitters keep the arguments of the inner splitter in a dict
     kept = {**kept.get("cvargs", {}), **kept}
     names = [
         name

@@ -108,17 +108,17 @@ class RunnerApp(Protocol):
 
     def publish(self, record: JobRecord) -> None:
         """
-        Publish in the op store what a job trained, once its outcome is decided; idempotent.
+        Publish the models of a job in the op store, once its outcome is decided; idempotent.
         """
 
     def report_presence(self, kind: str) -> None:
         """
-        Report what this process, of that kind, can serve, so that others can tell.
+        Report the presence of this process, with the sets that it can serve.
         """
 
     def withdraw_presence(self) -> None:
         """
-        Report that this process ends.
+        Withdraw the presence report of this process.
         """
 
     def is_for_other_code(self, record: JobRecord) -> bool:

@@ -62,7 +62,7 @@ def emit(app: RunnerApp, record: JobRecord) -> None:
 
 
 def _publish(app: RunnerApp, record: JobRecord) -> None:
-    # The process that makes the job `done` tells the observers.
+    # The process that makes the job `done` notifies the observers.
     app.publish(record)
     written = lifecycle.mark_published(app.job_store, record)
     if written is not None:

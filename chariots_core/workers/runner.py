@@ -328,7 +328,7 @@ class JobRunner:
 
     def _is_for_other_code(self, record: JobRecord) -> bool:
         """
-        Whether the release that submitted a job is there to run it.
+        Whether other code submitted the job and a live process has that code.
         """
         try:
             return self._app.is_for_other_code(record)
@@ -338,8 +338,8 @@ class JobRunner:
 
     def _belongs_elsewhere(self, record: JobRecord, ending: Ending) -> bool:
         """
-        Whether no op ran since the code of this worker has no models for the pipeline,
-        and another worker's code has.
+        Whether this worker's code has no models for the pipeline, so that no op ran, and
+        a live worker has some.
         """
         if not isinstance(ending, Failure) or ending.reason != Reason.VERSION_CONFLICT:
             return False

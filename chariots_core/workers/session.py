@@ -203,8 +203,8 @@ class WorkerSession:
         if now >= self._next_report and self._runner.current is None and not self._failures:
             self._next_report = now + _REPORT_INTERVAL
             self._report()
-            # before the first job: others of its release count on it
-            self._aside(self._report_presence, "report what it can serve")
+            # before the first job: workers of other code look for it
+            self._aside(self._report_presence, "report its presence")
 
     def wait(self, seconds: float, *fds: int) -> list[int]:
         """

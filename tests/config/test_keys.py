@@ -91,7 +91,7 @@ def test_every_problem_is_told_at_once(write: Write, name: str) -> None:
         (PipelinesConfig, {"server_host": "here:5000"}, "without a port"),
         (PipelinesConfig, {"server_host": "me:hunter2@here"}, "name or IP address"),
         (PipelinesConfig, {"server_host": ""}, "name or IP address"),
-        (PipelinesConfig, {"import_name": "my app"}, "is no name for an app"),
+        (PipelinesConfig, {"import_name": "my app"}, "is not a valid app name"),
         (PipelinesConfig, {"import_name": {"a": "hunter2"}}, "must be text, and is a table"),
         (PipelinesConfig, {"runner": 3}, "the name of a runner, and is of type int"),
         (WorkersConfig, {"use_for_all": 1}, "true or false"),

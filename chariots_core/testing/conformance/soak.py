@@ -106,7 +106,7 @@ class Soak(KitFixtures):
         assert [] == [n for n, job in enumerate(ended) if starts[n] > job.attempt]
         assert {1} == set(commits)
         assert [] == restarts
-        # A training that is done is published, whatever process was killed.
+        # A training that is done is published, even if a process was killed.
         trained = [job for job in ended if job.pipeline == "train"]
         assert [] == [job.id for job in trained if job.is_unpublished]
         assert len(trained) == len(versions(deployment) - before)

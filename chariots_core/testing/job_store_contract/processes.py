@@ -32,7 +32,7 @@ class ProcessContract(StoreTests):
 
     def test_process_comes_back_as_it_was_reported(self, store: JobStore) -> None:
         """
-        What a process reports is what others read, fingerprint included.
+        Other processes read the report of a process as it was written, fingerprint included.
         """
         given = process(op_store="sqlite:///o'p.db", op_store_id="m:1:2")
 
@@ -56,7 +56,7 @@ class ProcessContract(StoreTests):
     ) -> None:
         """
         A process that reports itself no more is not listed after its time, and a later
-        report removes what is left of it.
+        report removes its rows.
         """
         store.report_process(process("a"), ttl=10)
         store.report_process(process("b"), ttl=100)
@@ -70,7 +70,7 @@ class ProcessContract(StoreTests):
 
     def test_a_process_that_leaves_is_gone(self, store: JobStore) -> None:
         """
-        A process that ends says so; an unknown id is not an error.
+        A process that ends removes itself; an unknown id is not an error.
         """
         store.report_process(process("a"), ttl=60)
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 import functools
 import json
 import math
-import subprocess
-import sys
 from datetime import date
 from typing import Any
 
@@ -24,6 +22,7 @@ from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardSc
 from sklearn.svm import SVC
 
 from chariots_ml.declarations import describe
+from tests.support import printed_by_processes
 
 
 def square(value: Any) -> Any:
@@ -121,15 +120,6 @@ def test_descriptions_are_the_same_in_every_process() -> None:
         " {'C': stats.uniform(0, 1), 'x': {'b', 'a'}}, cv=KFold(2), scoring=lambda *_: 0)\n"
         "print(json.dumps(describe(model)))"
     )
-    texts = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    texts = printed_by_processes(code, "1", "2")
 
     assert 1 == len(texts), texts

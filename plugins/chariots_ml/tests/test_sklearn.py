@@ -24,6 +24,7 @@ from chariots_core.pipelines import Node, Pipeline
 from chariots_core.versioning import VersionedField, VersionedFieldDict, VersionType, version_of
 from chariots_ml import MLMode, OpNotFitted
 from chariots_ml.sklearn import BaseSKOp, SKSupervisedOp, SKUnsupervisedOp
+from tests.support import printed_by_processes
 
 IN, OUT = "__pipeline_input__", "__pipeline_output__"
 MAJOR, MINOR = VersionType.MAJOR, VersionType.MINOR
@@ -425,16 +426,7 @@ def test_versions_are_the_same_in_every_process() -> None:
         "    model_parameters = VersionedFieldDict(VersionType.MINOR, {'n_components': 2})\n"
         "print(version_of(Reduce).identity)"
     )
-    identities = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-        for seed in ("1", "2")
-    }
+    identities = printed_by_processes(code, "1", "2")
 
     assert {version_of(Reduce).identity} == identities
 

@@ -61,6 +61,18 @@ class Learner(LoadableOp):
         self.state = json.loads(serialized_object)
 
 
+class Trainable(Learner):
+    """
+    A learner that must be trained before it executes, and starts each training anew.
+    """
+
+    continue_training = False
+
+    @property
+    def needs_training(self) -> bool:
+        return not self.fits
+
+
 class Centre(Learner):
     """
     The first op of the chain.

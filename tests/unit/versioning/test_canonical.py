@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chariots_core.versioning.canonical import encode_value
+from tests.support import printed_by_processes
 
 
 class Colour(Enum):
@@ -222,16 +223,7 @@ def test_versions_are_the_same_in_every_process() -> None:
     """
     Processes that hash text differently compute the same digests.
     """
-    identities = {
-        subprocess.run(
-            [sys.executable, "-c", VERSIONS],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("0", "1", "2", "random")
-    }
+    identities = printed_by_processes(VERSIONS, "0", "1", "2", "random")
 
     assert 1 == len(identities), identities
 

@@ -5,7 +5,6 @@ Estimators and their helpers count in a version by class and parameters.
 from __future__ import annotations
 
 import math
-import subprocess
 import sys
 from types import ModuleType
 from typing import Any
@@ -28,6 +27,7 @@ from sklearn.svm import SVC
 from chariots_core.versioning import VersionedFieldDict, VersionType, version_of
 from chariots_core.versioning.canonical import encode_value
 from chariots_core.versioning.parameters import is_default, parameters_of, public_name
+from tests.support import printed_by_processes
 
 
 class Own:
@@ -137,7 +137,7 @@ def test_defaults_of_other_kinds() -> None:
         (FunctionTransformer(lambda x: x), "[0][1]['func']", "a lambda"),
         (make_scorer(f1_score), "[0][1]", "a '_Scorer' object"),
         (SVC(random_state=np.random.RandomState(0)), "[0][1]['random_state']", "'RandomState'"),
-        (FrozenEstimator(SVC()), "[0][1]", "keeps what it learnt when it is cloned"),
+        (FrozenEstimator(SVC()), "[0][1]", "stays fitted when it is cloned"),
     ],
 )
 def test_parts_without_a_form_are_named(value: Any, where: str, word: str) -> None:
@@ -248,16 +248,7 @@ def test_estimators_have_one_form_in_every_process() -> None:
     """
     A version over estimators is the same in each process.
     """
-    identities = {
-        subprocess.run(
-            [sys.executable, "-c", VERSION],
-            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
+    identities = printed_by_processes(VERSION, "1", "2")
 
     assert 1 == len(identities), identities
 

@@ -31,7 +31,7 @@ _MAX_DEPTH: Final = 50
 
 def describe(model: object) -> Description:
     """
-    Return the class and parameters of *model*, without what it learnt.
+    Return the class and parameters of *model*, without fitted attributes.
 
     Parameters of nested estimators have the names of scikit-learn: ``model__C``.
 
@@ -116,7 +116,7 @@ def _named(value: Any, below: AbstractSet[int], depth: int) -> str:
         return public_name(value)
     kind = public_name(type(value))
     try:
-        # arrays, dates, enums, partials: whatever a version could count
+        # arrays, dates, enums, partials: anything with a canonical form
         digest = hashlib.sha256(encode_value(value)).hexdigest()
     except TypeError:
         return kind
@@ -127,7 +127,7 @@ def _made(value: Any) -> tuple[str, Mapping[str, Any]] | None:
     try:
         found = parameters_of(value)
     except TypeError:
-        # it cannot be cloned without what it learnt
+        # it cannot be cloned unfitted
         return public_name(type(value)), {"estimator": getattr(value, "estimator", None)}
     return None if found is None else (found.name, found.values)
 

@@ -68,7 +68,7 @@ class KerasOp(BaseMLOp):
 
     def _described(self, model: Any) -> Mapping[str, Any]:
         """
-        The model's class, and digests of its layers and of what it was compiled with.
+        The model's class, and digests of its layers and of its compile arguments.
         """
         return described(
             model, {"layers": _digest(model.get_config()), "compiled": _compiled(model)}

@@ -60,7 +60,7 @@ class BaseSKOp(BaseMLOp):
 
 def _cloned(value: Any) -> Any:
     """
-    A copy of a parameter; estimators inside come without what they learnt.
+    A copy of a parameter; estimators inside are unfitted.
     """
     return import_library("sklearn.base", extra="sklearn").clone(value, safe=False)
 

@@ -9,43 +9,24 @@ from typing import Any
 
 import pytest
 
-from chariots_core.errors import OpNameConflict, OpVersionNotFound
+from chariots_core.errors import OpNameConflict
 from chariots_core.op_store.adoption import adopt
 from chariots_core.op_store.states import Template
-from chariots_core.pipelines import LoadableOp, Node, Pipeline
-from tests.unit.op_store.kit import INPUT, OUTPUT, App
+from chariots_core.pipelines import Node, Pipeline
+from tests.unit.op_store.kit import INPUT, OUTPUT, App, Trainable
 
 MakeApp = Callable[..., App]
 
 
-class Model(LoadableOp):
+class Model(Trainable):
     """
     Keeps the number that it was trained on.
     """
 
-    def __init__(self, fits: bool = False) -> None:
-        super().__init__()
-        self.fits = fits
-        self.number = 0
-
-    @property
-    def trains(self) -> bool:
-        return self.fits
-
-    @property
-    def needs_training(self) -> bool:
-        return not self.fits
-
-    def execute(self, number: int) -> int:
+    def execute(self, number: float) -> float:  # type: ignore[override]
         if self.fits:
-            self.number = number
-        return self.number
-
-    def serialize(self) -> bytes:
-        return str(self.number).encode()
-
-    def load(self, serialized_object: bytes) -> None:
-        self.number = int(serialized_object)
+            self.state = number
+        return self.state
 
 
 def in_module(module: str) -> type[Any]:
@@ -127,11 +108,3 @@ def test_a_late_training_of_the_old_class(make: MakeApp) -> None:
     assert 1 == make(pipelines("proj.shop")).call("predict", 0)
     new.loaded.load("predict")
     assert 2 == new.call("predict", 0)
-
-
-def test_nothing_to_adopt(make: MakeApp) -> None:
-    """
-    An op that the store has no trained state of cannot be adopted.
-    """
-    with pytest.raises(OpVersionNotFound, match="no trained state of op 'model'"):
-        adopted(make(pipelines("shop")))

@@ -4,9 +4,8 @@ Two releases of one op on one store; models whose code has changed; classes that
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -20,14 +19,14 @@ from chariots_core.errors import (
     TrainingInProgress,
 )
 from chariots_core.op_store.loading import LoadedPipelines
-from chariots_core.pipelines import LoadableOp, Node, Pipeline
+from chariots_core.pipelines import Node, Pipeline
 from chariots_core.versioning import VersionedField, VersionType
-from tests.unit.op_store.kit import INPUT, OUTPUT, App, Numbers
+from tests.unit.op_store.kit import INPUT, OUTPUT, App, Numbers, Trainable
 
 MakeApp = Callable[..., App]
 
 
-class Mean(LoadableOp):
+class Mean(Trainable):
     """
     An op that must be trained: the mean of the numbers, times a factor.
     """
@@ -36,36 +35,17 @@ class Mean(LoadableOp):
     factor = VersionedField(1.0, VersionType.MINOR)
     made_of = "float"
 
-    def __init__(self, fits: bool = False) -> None:
-        super().__init__()
-        self.fits = fits
-        self.state = 0.0
-
-    @property
-    def trains(self) -> bool:
-        return self.fits
-
-    @property
-    def needs_training(self) -> bool:
-        return not self.fits
-
     def declaration(self) -> Mapping[str, Any]:
         return {"class": self.made_of, "parameters": {"factor": self.factor}}
 
     def fitted(self) -> Mapping[str, Any]:
         return {"class": self.made_of, "parameters": {"factor": self.factor}}
 
-    def execute(self, numbers: list[float]) -> float:
+    def execute(self, numbers: Sequence[float]) -> float:  # type: ignore[override]
         if self.fits:
             # a training that goes on from a saved state shows that here
             self.state += self.factor * sum(numbers) / len(numbers)
         return self.state
-
-    def serialize(self) -> bytes:
-        return json.dumps(self.state).encode()
-
-    def load(self, serialized_object: bytes) -> None:
-        self.state = json.loads(serialized_object)
 
 
 def release(module: str = __name__, base: type[Any] = Mean, **changed: object) -> list[Pipeline]:

@@ -24,7 +24,7 @@ def frozen_distribution(name: str, args: tuple[Any, ...], kwds: dict[str, Any]) 
     Return the distribution *name* of ``scipy.stats``, frozen with the given arguments.
 
     Raises:
-        LookupError: there is no such distribution.
+        LookupError: scipy.stats has no distribution of that name.
     """
     stats = import_library("scipy.stats", extra="sklearn")
     found = getattr(stats, name, None)

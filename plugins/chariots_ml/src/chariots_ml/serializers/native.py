@@ -135,7 +135,7 @@ def _search_tree(tree: Any) -> bool:
     state = tree.__getstate__()
     count, rows, metric = state[6], len(data), state[11]
     last = nodes["is_leaf"] != 0
-    metric._validate_data(data)  # noqa: SLF001 - what the constructor does
+    metric._validate_data(data)  # noqa: SLF001 - as in the constructor
     return bool(
         0 < count == len(nodes)
         and bounds.shape[1:] == (count, data.shape[1])
