@@ -199,7 +199,7 @@ def _declared(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[Diffe
         name for name in before.keys() | after.keys() if before.get(name) != after.get(name)
     )
     for name in names[:_SHOWN]:
-        shown = (json.dumps(side[name]) if name in side else "nothing" for side in (before, after))
+        shown = (json.dumps(side[name]) if name in side else "not set" for side in (before, after))
         was, is_now = (text if len(text) <= 60 else f"{text[:57]}..." for text in shown)
         yield Difference(text=f"{name} was {was}, and is {is_now} in the code")
     if len(names) > _SHOWN:

@@ -54,7 +54,11 @@ class ProbeViews:
             self._app.report_presence()
             pipelines = self._pipelines()
             # all of them, or those that need attention
-            shown = {name: it for name, it in pipelines.items() if verbose or "reason" in it}
+            shown = {
+                name: it
+                for name, it in pipelines.items()
+                if verbose or "reason" in it or "warnings" in it
+            }
             body |= {"pipelines": shown} if shown else {}
         if verbose:
             body |= self._details(checks)
@@ -73,6 +77,8 @@ class ProbeViews:
                 "generation": loaded.generation if loaded.is_loaded else None,
                 "newest_generation": loaded.newest[0],
             }
+            if loaded.warnings:
+                described[name]["warnings"] = list(loaded.warnings)
             if loaded.error is not None:
                 described[name]["reason"] = loaded.error.message
             elif loaded.behind is not None:

@@ -160,7 +160,7 @@ def test_changed_code_is_trained_and_never_served_in_silence(release: Release) -
     for name in ("minor", "built"):
         assert pytest.approx(expected(BEFORE)[name]) == server.output_of(name, ROWS)
         (warning,) = server.document(name)["warnings"]
-        assert "alpha was nothing, and is 500.0 in the code" in warning
+        assert "alpha was not set, and is 500.0 in the code" in warning
         assert f"op {name!r}" in server.output
 
     for name in ("kind", "versioned"):

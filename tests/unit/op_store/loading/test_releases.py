@@ -237,6 +237,17 @@ def test_changed_values_are_served_with_a_warning(
     assert loaded.warnings[0] in caplog.text
 
 
+def test_value_that_was_not_set(make: MakeApp) -> None:
+    """
+    A parameter that only one of the two declarations sets is called "not set" in the other.
+    """
+    bare: dict[str, Any] = {"declaration": lambda _: {"class": "float", "parameters": {}}}
+    trained(make(release(**bare)))
+    (warning,) = make(release(factor=minor(2.0))).loaded.get("predict").warnings
+
+    assert warning.endswith("factor was not set, and is 2.0 in the code")
+
+
 def test_changed_values_are_refused_by_policy(make: MakeApp) -> None:
     """
     With the policy ``refuse``, a model that was made from other values is not served, and
