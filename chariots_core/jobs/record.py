@@ -178,8 +178,8 @@ class NewJob:
             ``None``: it waits for as long as it takes.
         delay: seconds before it may start; more than 0 makes it ``deferred``.
         result_ttl: seconds for which a final record is kept.
-        code: a digest of the code that the submitter has for the pipeline's ops with
-            state; ``None``: any worker may run it.
+        code: a digest of the code that the submitter has for the pipeline's ops;
+            ``None``: any worker may run it.
         resend_after: seconds after which a job that is still queued is handed
             over again; ``None`` where the store itself is the queue.
     """

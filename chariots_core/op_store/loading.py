@@ -94,7 +94,7 @@ class LoadedPipelines:
         }
         states.check_names(self._templates.values())
         digests = {name: template.code_digest for name, template in self._templates.items()}
-        #: Pipeline to a digest of the code of its ops with state, for those that have some.
+        #: Pipeline to a digest of the code of its ops, for pipelines that have state.
         self.code = MappingProxyType({name: code for name, code in digests.items() if code})
         self._adviser = Adviser(
             loader=self._loader, templates=self._templates, on_worker=on_worker, app=app

@@ -83,11 +83,12 @@ class Template:
     @property
     def code_digest(self) -> str:
         """
-        A digest of the code of the ops with state; empty: there are none.
+        A digest of the versions of the code of all ops; empty: none of them has state.
         """
         if not self.code:
             return ""
-        text = json.dumps(dict(self.code), sort_keys=True)
+        versions = {op.name: version_of(op).identity for op in self.ops.values()}
+        text = json.dumps(versions, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property

@@ -219,6 +219,30 @@ def test_what_another_process_would_serve(make: MakeApp) -> None:
     ]
 
 
+def test_releases_have_codes_of_their_own(make: MakeApp) -> None:
+    """
+    The code that a job belongs to changes with any versioned field of any of its ops; a
+    pipeline without state belongs to no code.
+    """
+
+    class Doubled(Numbers):
+        name = "numbers"
+        factor = minor(2.0)
+
+    first, same, other = (
+        make(each).loaded.code for each in (release(), release(), release(factor=minor(2.0)))
+    )
+    behind_other = Pipeline(
+        [Node(Doubled(), output_nodes="x"), Node(Mean(fits=True), ["x"], OUTPUT)], "train"
+    )
+    plain = Pipeline([Node(Numbers(), output_nodes=OUTPUT)], "plain")
+
+    assert (first, {"train", "predict"}) == (same, set(first))
+    assert not set(first.values()) & set(other.values())
+    assert first["train"] != make([behind_other, plain]).loaded.code["train"]
+    assert "plain" not in make([plain]).loaded.code
+
+
 # -- changed declarations
 
 
