@@ -18,7 +18,7 @@ from chariots_core import patience
 from chariots_core.app.checks import by_name, check_input, check_switches, checked_name, decide
 from chariots_core.app.execution import Execution, RunResult, execution_error
 from chariots_core.app.faults import HiddenFaults
-from chariots_core.app.naming import Origin, origin_of
+from chariots_core.app.naming import Creator, creator_of
 from chariots_core.app.neighbours import Neighbours
 from chariots_core.app.presence import Presence
 from chariots_core.app.replacing import find_replaced, hand_over
@@ -85,7 +85,7 @@ class App:
         runner: what goes through the nodes of a pipeline.
         callbacks: called in each run of each pipeline, after its own.
         settings: what an operator may set.
-        origin: the code that creates the app, for logs; by default it is found.
+        creator: the code that creates the app, for logs; by default it is found.
 
     Raises:
         DuplicatePipelineError: two pipelines have one name.
@@ -106,10 +106,10 @@ class App:
         runner: BaseRunner | None = None,
         callbacks: Sequence[PipelineCallback] = (),
         settings: AppSettings | None = None,
-        origin: Origin | None = None,
+        creator: Creator | None = None,
     ) -> None:
         self.name = checked_name(name)
-        self.origin = origin or origin_of(self)
+        self.creator = creator or creator_of(self)
         #: ``module:attribute``, where it was imported by that
         self.import_spec: str | None = None
         self.pipelines = by_name(pipelines)

@@ -23,7 +23,7 @@ from chariots_core.pipelines import (
     Pipeline,
     PipelineCallback,
 )
-from chariots_core.pipelines.raised import Origin, set_origin
+from chariots_core.pipelines.raised import Phase, set_phase
 from chariots_core.pipelines.runners import OnNode
 from chariots_core.strict_json import encode
 from chariots_core.workers.isolation.failures import describe
@@ -193,7 +193,7 @@ def _staged(training: TrainingRun, job_id: str, attempt: int) -> Manifest:
     try:
         return training.stage(job_id=job_id, attempt=attempt)
     except Exception as error:
-        set_origin(error, Origin.staging)
+        set_phase(error, Phase.staging)
         raise
 
 

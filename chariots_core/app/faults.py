@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from chariots_core.errors import ChariotsError
-from chariots_core.pipelines.raised import Origin, set_origin
+from chariots_core.pipelines.raised import Phase, set_phase
 
 _log: Final = logging.getLogger(__name__)
 
@@ -71,4 +71,4 @@ class _Guard:
     ) -> None:
         if error is not None:
             self._users.append(error)
-            set_origin(error, Origin.run)
+            set_phase(error, Phase.run)

@@ -28,7 +28,7 @@ _NOT_ALLOWED: Final = re.compile(r"[^A-Za-z0-9_.-]", re.ASCII)
 
 
 @attrs.frozen
-class Origin:
+class Creator:
     """
     The code that creates an app.
 
@@ -43,7 +43,7 @@ class Origin:
     place: str
 
 
-def origin_of(made: object) -> Origin | None:
+def creator_of(made: object) -> Creator | None:
     """
     Find the code that creates *made*, an object whose constructor is running.
 
@@ -52,13 +52,13 @@ def origin_of(made: object) -> Origin | None:
     alternative constructor (class method) of a subclass, in any module.
 
     Returns:
-        The origin; ``None`` if no such frame is on the stack.
+        The creator; ``None`` if no such frame is on the stack.
     """
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the one way to the stack
     while frame is not None:
         module = frame.f_globals.get("__name__")
         if isinstance(module, str) and module and not _is_passed_over(frame, module, made):
-            return Origin(
+            return Creator(
                 module=module,
                 imported=imported_name(module, frame.f_globals),
                 place=f"{frame.f_code.co_filename}:{frame.f_lineno}",
@@ -67,23 +67,23 @@ def origin_of(made: object) -> Origin | None:
     return None
 
 
-def default_names(origin: Origin | None) -> tuple[str, str]:
+def default_names(creator: Creator | None) -> tuple[str, str]:
     """
     Return the default name of an app, and the ``__name__`` of the module behind it.
 
     Args:
-        origin: the code that creates the app; see `origin_of`.
+        creator: the code that creates the app; see `creator_of`.
 
     Raises:
         ConfigurationError: no code of a module creates it, for example because a
             thread calls the class itself.
     """
-    if origin is None:
+    if creator is None:
         raise ConfigurationError(
             "the app has no name, and no module of yours creates it that could give one: "
             "give import_name"
         )
-    return app_name_of(origin.imported), origin.module
+    return app_name_of(creator.imported), creator.module
 
 
 def app_name_of(module: str) -> str:

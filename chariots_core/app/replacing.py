@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
-from chariots_core.app.naming import Origin
+from chariots_core.app.naming import Creator
 from chariots_core.workers.handle import started_workers
 from chariots_core.workers.pool import BaseWorkerPool
 
@@ -33,7 +33,7 @@ class ReplaceableApp(Protocol):
         """
 
     @property
-    def origin(self) -> Origin | None:
+    def creator(self) -> Creator | None:
         """
         The code that created it.
         """
@@ -78,7 +78,7 @@ def find_replaced(new: ReplaceableApp, apps: Iterable[A]) -> list[A]:
         and app.name == new.name
         and app.pool.name == pool.name
         and app.pool.jobs_key == pool.jobs_key
-        and not _is_loaded_twice(app.origin, new.origin)
+        and not _is_loaded_twice(app.creator, new.creator)
     ]
 
 
@@ -99,18 +99,18 @@ def hand_over(new: ReplaceableApp, replaced: Iterable[ReplaceableApp]) -> None:
     workers = [
         worker
         for worker in started_workers()
-        if worker.jobs_key == pool.jobs_key and not _is_loaded_twice(worker.origin, new.origin)
+        if worker.jobs_key == pool.jobs_key and not _is_loaded_twice(worker.creator, new.creator)
     ]
     for worker in workers:
         worker.term()
-    origins: list[object] = [app.origin for app in replaced]
-    if places := {_place(old) for old in (*origins, *(worker.origin for worker in workers))}:
+    creators: list[object] = [app.creator for app in replaced]
+    if places := {_place(old) for old in (*creators, *(worker.creator for worker in workers))}:
         _log.log(
             logging.WARNING if workers else logging.INFO,
             "app %r made at %s replaces the one made at %s: jobs run with its code from now on, "
             "and %d older worker(s) stop after the job at hand; if both are meant to run, give "
             "one of them another name",
-            *(new.name, _place(new.origin), ", ".join(sorted(places)), len(workers)),
+            *(new.name, _place(new.creator), ", ".join(sorted(places)), len(workers)),
             extra={"action": "app_replaced", "app": new.name},
         )
     for watcher, owner in list(_watchers.items()):
@@ -133,18 +133,18 @@ def unwatch_replacements(watcher: ReplacementWatcher) -> None:
     _watchers.pop(watcher, None)
 
 
-def _is_loaded_twice(old: object, new: Origin | None) -> bool:
+def _is_loaded_twice(old: object, new: Creator | None) -> bool:
     """
     Whether one module has created both apps, once as the program and once as an
     import of it: then they run the same code, and both go on.
     """
     return (
-        isinstance(old, Origin)
+        isinstance(old, Creator)
         and new is not None
         and old.imported == new.imported
         and old.module != new.module
     )
 
 
-def _place(origin: object) -> str:
-    return origin.place if isinstance(origin, Origin) else "an unknown place"
+def _place(creator: object) -> str:
+    return creator.place if isinstance(creator, Creator) else "an unknown place"

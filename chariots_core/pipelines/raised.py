@@ -14,11 +14,11 @@ from typing import Final
 #: Where a run leaves the leaf path of the node whose op raised.
 NODE_ATTRIBUTE: Final = "__chariots_node__"
 
-_ORIGIN: Final = "__chariots_origin__"
+_PHASE: Final = "__chariots_phase__"
 _NOTES: Final = "__notes__"
 
 
-class Origin(Enum):
+class Phase(Enum):
     """
     The part of a job in which an exception was raised.
     """
@@ -45,21 +45,21 @@ def node_of(error: BaseException) -> str | None:
     return node if isinstance(node, str) else None
 
 
-def set_origin(error: BaseException, origin: Origin) -> None:
+def set_phase(error: BaseException, phase: Phase) -> None:
     """
     Write on *error* the part of a job that raised it. Never raises itself.
     """
     with suppress(Exception):
-        object.__setattr__(error, _ORIGIN, origin)
+        object.__setattr__(error, _PHASE, phase)
 
 
-def origin_of(error: BaseException) -> Origin | None:
+def phase_of(error: BaseException) -> Phase | None:
     """
     The part of a job that raised *error*; ``None``: another one, or it is not known.
     Never raises itself.
     """
-    origin = _own(error, _ORIGIN)
-    return origin if isinstance(origin, Origin) else None
+    phase = _own(error, _PHASE)
+    return phase if isinstance(phase, Phase) else None
 
 
 def add_note(error: BaseException, note: str) -> None:

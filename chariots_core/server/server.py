@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chariots_core.app import App, AppSettings
-from chariots_core.app.naming import default_names, origin_of
+from chariots_core.app.naming import creator_of, default_names
 from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.pipelines import BaseRunner, Pipeline, PipelineCallback
 from chariots_core.server.api import APIServer, current_request
@@ -83,11 +83,11 @@ class PipelinesServer(APIServer):
         legacy_routes: bool = True,
         **flask: Any,
     ) -> None:
-        origin = origin_of(self)
+        creator = creator_of(self)
         name = module = import_name
         if name is None or module is None:
             # Flask looks for its folders beside the module of that name in this process.
-            name, module = default_names(origin)
+            name, module = default_names(creator)
         self.chariots = App(
             name,
             app_pipelines,
@@ -97,7 +97,7 @@ class PipelinesServer(APIServer):
             runner=runner,
             callbacks=() if default_pipeline_callbacks is None else default_pipeline_callbacks,
             settings=settings,
-            origin=origin,
+            creator=creator,
         )
         super().__init__(module, max_body_bytes=self.chariots.settings.max_body_bytes, **flask)
         self.chariots.presence.kind = "web"

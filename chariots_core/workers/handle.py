@@ -50,11 +50,11 @@ class WorkerProcess:
 
     Attributes:
         jobs_key: the jobs that it runs: `BaseWorkerPool.jobs_key`; ``None``: not known.
-        origin: the code that created the app, as the app describes it.
+        creator: the code that created the app, as the app describes it.
     """
 
     jobs_key: tuple[str, str, str] | None = None
-    origin: object = None
+    creator: object = None
 
     def __init__(self, pid: int, *, lifeline: int, ready: int, log: IO[bytes] | None) -> None:
         self.pid = pid

@@ -61,7 +61,7 @@ def spawn_worker(
         runner = RunnerSettings(isolation=isolation, app_spec=spec)
         settings = WorkerSettings(queues=queues, runner=runner)
     worker = _start(pool, settings, start_method, quiet=quiet)
-    worker.jobs_key, worker.origin = pool.jobs_key, getattr(pool.app, "origin", None)
+    worker.jobs_key, worker.creator = pool.jobs_key, getattr(pool.app, "creator", None)
     return worker
 
 

@@ -24,7 +24,7 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs.record import JobError
 from chariots_core.jobs.status import Reason
-from chariots_core.pipelines.raised import Origin, node_of, origin_of
+from chariots_core.pipelines.raised import Phase, node_of, phase_of
 from chariots_core.workers.isolation.texts import bounded
 
 #: Bytes kept of an exception's message.
@@ -88,13 +88,13 @@ def _judge(error: BaseException, node: str | None) -> tuple[str, bool]:
     """
     # the class itself: isinstance would ask the error what it says of its class
     kind = type(error)
-    origin = origin_of(error)
+    phase = phase_of(error)
     if node is None and issubclass(kind, ChariotsError):
-        if origin is Origin.staging:
+        if phase is Phase.staging:
             return _judge_staging(kind)
         if issubclass(kind, NotJSONError):
             return Reason.RESULT_NOT_SERIALIZABLE, False
-        if origin is not Origin.run:
+        if phase is not Phase.run:
             return _judge_own(kind)
     return Reason.USER_ERROR, not issubclass(kind, PipelineError)
 

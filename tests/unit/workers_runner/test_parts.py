@@ -32,7 +32,7 @@ from chariots_core.errors import (
 )
 from chariots_core.jobs.record import JobError, Progress
 from chariots_core.jobs.status import Reason
-from chariots_core.pipelines.raised import Origin, set_node, set_origin
+from chariots_core.pipelines.raised import Phase, set_node, set_phase
 from chariots_core.workers.contracts import RunnerSettings
 from chariots_core.workers.isolation.board import ProgressBoard
 from chariots_core.workers.isolation.failures import describe, failure_of
@@ -300,7 +300,7 @@ def test_errors_of_the_run_are_the_users(
     What the guarded run raised outside of a node, a callback say, is the user's, whatever
     its class.
     """
-    set_origin(error, Origin.run)
+    set_phase(error, Phase.run)
     failure = failure_of(raised(error))
 
     assert (reason, retryable, None) == (failure.reason, failure.retryable, failure.error.node)
@@ -322,7 +322,7 @@ def test_errors_of_saving_have_their_reason(
     What went wrong as models were saved is not a result that is too large, or a model
     that cannot be loaded.
     """
-    set_origin(error, Origin.staging)
+    set_phase(error, Phase.staging)
     failure = failure_of(raised(error))
 
     assert (reason, retryable) == (failure.reason, failure.retryable)
