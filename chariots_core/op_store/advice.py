@@ -17,7 +17,7 @@ from chariots_core.op_store.adoption import moved, newest_trained, other_class
 from chariots_core.op_store.loaded import Loaded, Loader
 from chariots_core.op_store.obstacles import Obstacles
 from chariots_core.op_store.origins import class_path, differences
-from chariots_core.op_store.remedies import Known, Plan
+from chariots_core.op_store.remedies import Known, Remedy
 from chariots_core.op_store.states import Template
 from chariots_core.pipelines.ops import LoadableOp
 
@@ -27,7 +27,7 @@ _log: Final = logging.getLogger(__name__)
 @attrs.frozen(kw_only=True)
 class Adviser:
     """
-    Plans for the pipelines of one app.
+    Remedies for the pipelines of one app.
 
     Attributes:
         loader: makes the snapshots, and has the store.
@@ -56,9 +56,11 @@ class Adviser:
         known = self._known(loaded) if blocked else None
         for name in blocked:
             assert known is not None
-            found, plan = self._completed(name, loaded[name].obstacles, remedies.plan(known, name))
+            found, remedy = self._completed(
+                name, loaded[name].obstacles, remedies.remedy_for(known, name)
+            )
             error = obstacles.error_of(
-                self.templates[name], found, loaded[name].parts, plan, self.loader.policy
+                self.templates[name], found, loaded[name].parts, remedy, self.loader.policy
             )
             explained[name] = attrs.evolve(loaded[name], error=error)
             known_error = before[name].error if name in before else None
@@ -78,15 +80,15 @@ class Adviser:
         _, parts, found = self.loader.newest(template)
         if not found.blocks(self.loader.policy):
             return None
-        plan = remedies.plan(self._known(loaded), name)
-        found, plan = self._completed(name, found, plan)
-        return obstacles.error_of(template, found, parts, plan, self.loader.policy)
+        remedy = remedies.remedy_for(self._known(loaded), name)
+        found, remedy = self._completed(name, found, remedy)
+        return obstacles.error_of(template, found, parts, remedy, self.loader.policy)
 
     def _blocked(self, loaded: Mapping[str, Loaded]) -> list[str]:
         policy = self.loader.policy
         return [name for name, each in loaded.items() if each.obstacles.blocks(policy)]
 
-    def _completed(self, name: str, found: Obstacles, plan: Plan) -> tuple[Obstacles, Plan]:
+    def _completed(self, name: str, found: Obstacles, remedy: Remedy) -> tuple[Obstacles, Remedy]:
         """
         Add the changes since an untrained op was trained, and moved classes.
         """
@@ -109,12 +111,12 @@ class Adviser:
             )
         return (
             attrs.evolve(found, since=since),
-            attrs.evolve(plan, decisions=(*plan.decisions, *hints)),
+            attrs.evolve(remedy, decisions=(*remedy.decisions, *hints)),
         )
 
     def _known(self, loaded: Mapping[str, Loaded]) -> Known:
         """
-        What plans start from: the newest versions, and the links between them.
+        What remedies start from: the newest versions, and the links between them.
         """
         loader, templates = self.loader, self.templates
         newest = states.latest(loader.client, templates.values(), loader.declared)

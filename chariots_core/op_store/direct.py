@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from chariots_core.op_store import obstacles, policy, states
-from chariots_core.op_store.remedies import Plan
+from chariots_core.op_store.remedies import Remedy
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Manifest, OpVersion, SavedOp
 from chariots_core.pipelines.ops import BaseOp
@@ -34,7 +34,7 @@ def load_pipeline(client: BaseOpStoreClient, pipeline: Pipeline) -> Mapping[str,
     parts = states.parts_of(ops, stored)
     found = obstacles.find(client, template, stored, parts)
     if found.blocks("warn"):
-        raise obstacles.error_of(template, found, parts, Plan(), "warn")
+        raise obstacles.error_of(template, found, parts, Remedy(), "warn")
     for warning in obstacles.warnings_of(found, parts, "warn"):
         _log.warning("pipeline %r: %s", pipeline.name, warning)
     wanted = states.members(ops, stored)

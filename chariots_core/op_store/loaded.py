@@ -18,7 +18,7 @@ from chariots_core.op_store.client import BaseOpStoreClient
 from chariots_core.op_store.obstacles import ChangedModels, Obstacles
 from chariots_core.op_store.origins import declared_text, differences
 from chariots_core.op_store.policy import Part, link_between
-from chariots_core.op_store.remedies import Plan
+from chariots_core.op_store.remedies import Remedy
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import ActiveSet, OpVersion, SavedOp
 from chariots_core.pipelines.ops import BaseOp, LoadableOp
@@ -190,7 +190,7 @@ class Loader:
         """
         stored, parts, found = self.newest(template)
         if found.blocks(self.policy):
-            raise obstacles.error_of(template, found, parts, Plan(), self.policy)
+            raise obstacles.error_of(template, found, parts, Remedy(), self.policy)
         ops = states.restored(self.client, template, stored, without=template.trained)
         wanted = states.members(ops, stored)
         if (
@@ -279,7 +279,7 @@ class Loader:
         if not found.blocks(self.policy):
             changed = "; ".join(obstacles.warnings_of(found, parts, self.policy))
             return f"generation {active.generation} is of other code: {changed}"
-        error = obstacles.error_of(template, found, parts, Plan(), self.policy)
+        error = obstacles.error_of(template, found, parts, Remedy(), self.policy)
         return f"generation {active.generation} cannot be served here: {error.message}"
 
     def _is_same(self, before: Loaded, choice: _Choice) -> bool:

@@ -14,7 +14,7 @@ from chariots_core.errors import ModelOutdated, NeverTrained, VersionError
 from chariots_core.op_store import states
 from chariots_core.op_store.origins import Difference, declared_text, differences
 from chariots_core.op_store.policy import Edge, Part, unmet
-from chariots_core.op_store.remedies import Plan
+from chariots_core.op_store.remedies import Remedy
 from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import OpVersion, short_version
 from chariots_core.pipelines.ops import LoadableOp
@@ -168,19 +168,19 @@ def error_of(
     template: Template,
     obstacles: Obstacles,
     parts: Mapping[str, Part],
-    plan: Plan,
+    remedy: Remedy,
     policy: ChangedModels,
 ) -> VersionError:
     """
     Return the error that names each obstacle and the commands to run.
     """
     name = template.name
-    advice = _advice(plan)
+    advice = _advice(remedy)
     kind: type[VersionError]
     if obstacles.untrained:
         # one op at two places is one sentence
         ops = dict.fromkeys(parts[path].op for path in obstacles.untrained)
-        only_load = plan.commands == (f"chariots load {quote(name)}",)
+        only_load = remedy.commands == (f"chariots load {quote(name)}",)
         what_of = "has a trained model that is not loaded yet"
         blockers = [
             f"op {op!r} {what_of if only_load else 'was never trained with this code'}"
@@ -203,7 +203,7 @@ def error_of(
     return kind(
         f"pipeline {name!r} {what}: {'; '.join(blockers)}{advice}",
         blockers=blockers,
-        commands=plan.commands,
+        commands=remedy.commands,
     )
 
 
@@ -227,10 +227,10 @@ def _changed_text(part: Part, found: tuple[Difference, ...]) -> str:
     )
 
 
-def _advice(plan: Plan) -> str:
+def _advice(remedy: Remedy) -> str:
     text = ""
-    if plan.commands:
-        text = "; run " + ", then ".join(f"`{command}`" for command in plan.commands)
-        if any("@FILE" in command for command in plan.commands):
+    if remedy.commands:
+        text = "; run " + ", then ".join(f"`{command}`" for command in remedy.commands)
+        if any("@FILE" in command for command in remedy.commands):
             text += " (FILE: the training data as JSON)"
-    return text + "".join(f"; {decision}" for decision in plan.decisions)
+    return text + "".join(f"; {decision}" for decision in remedy.decisions)

@@ -1,7 +1,7 @@
 """
-Plans: the commands that get a blocked pipeline served, or a person's decision.
+Remedies: the commands that get a blocked pipeline served, or a person's decision.
 
-The plan is made by playing it through: loads and trainings of the app's pipelines
+The commands are found by simulation: loads and trainings of the app's pipelines
 are applied to the newest versions and to the links between them, until the blocked
 pipeline can be loaded. Pure functions; nothing here reads or writes.
 """
@@ -22,20 +22,20 @@ from chariots_core.op_store.states import Template
 from chariots_core.op_store.values import Link
 from chariots_core.pipelines.ops import LoadableOp
 
-#: A version in the plan: an identity of the store, or a number for one to come.
+#: A version in the remedy: an identity of the store, or a number for one to come.
 _Version: TypeAlias = str | int
 
 #: (upstream op, its version, downstream op, its version)
 _Pair: TypeAlias = tuple[str, _Version, str, _Version]
 
-#: Trainings of one plan. A plan that needs more goes in a circle.
+#: Trainings of one remedy. A remedy that needs more goes in a circle.
 _LONGEST: Final = 100
 
 
 @attrs.frozen(kw_only=True)
 class Known:
     """
-    The facts that a plan starts from.
+    The facts that a remedy starts from.
 
     Attributes:
         templates: the pipelines of the app, by name.
@@ -58,7 +58,7 @@ class Known:
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
+class Remedy:
     """
     A way to get a pipeline served.
 
@@ -71,7 +71,7 @@ class Plan:
     decisions: tuple[str, ...] = ()
 
 
-def plan(known: Known, pipeline: str) -> Plan:
+def remedy_for(known: Known, pipeline: str) -> Remedy:
     """
     Return the commands after which *pipeline* is served at the newest versions.
     """
@@ -79,11 +79,11 @@ def plan(known: Known, pipeline: str) -> Plan:
     try:
         planner.make_loadable(pipeline, ())
     except _Undecided as undecided:
-        return Plan(decisions=(str(undecided),))
+        return Remedy(decisions=(str(undecided),))
     if unsure := planner.unsure(pipeline):
-        return Plan(commands=tuple(planner.commands), decisions=(unsure,))
+        return Remedy(commands=tuple(planner.commands), decisions=(unsure,))
     planner.load(pipeline, always=True)
-    return Plan(commands=tuple(planner.commands))
+    return Remedy(commands=tuple(planner.commands))
 
 
 class _Undecided(Exception):
@@ -109,9 +109,9 @@ class _Planner:
             name: dict(versions) for name, versions in known.bound.items()
         }
         self._pairs: set[_Pair] = set()
-        # the edges that trainings of the plan go over
+        # the edges that trainings of the remedy go over
         self._ran: set[tuple[str, str]] = set()
-        # the ops that the plan has trained, with the pipeline that did it
+        # the ops that the remedy has trained, with the pipeline that did it
         self._trained: dict[str, Template] = {}
 
     # -- commands
