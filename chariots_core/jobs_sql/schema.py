@@ -177,7 +177,7 @@ _partial(
 
 SCHEMA: Final = Schema(
     component="jobs",
-    version=2,
+    version=1,
     tables=_tables,
-    upgrades={1: ("ALTER TABLE chariots_jobs ADD COLUMN code TEXT",)},
+    additions=("ALTER TABLE chariots_jobs ADD COLUMN code TEXT",),
 )

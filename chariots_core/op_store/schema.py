@@ -121,12 +121,10 @@ processes: Final = sa.Table(
 
 SCHEMA: Final = Schema(
     component="op_store",
-    version=2,
+    version=1,
     tables=_tables,
-    upgrades={
-        1: (
-            "ALTER TABLE op_store_versions ADD COLUMN origin TEXT",
-            "ALTER TABLE op_store_sets ADD COLUMN loads BIGINT NOT NULL DEFAULT 1",
-        )
-    },
+    additions=(
+        "ALTER TABLE op_store_versions ADD COLUMN origin TEXT",
+        "ALTER TABLE op_store_sets ADD COLUMN loads BIGINT NOT NULL DEFAULT 1",
+    ),
 )

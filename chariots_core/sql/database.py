@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -45,17 +45,24 @@ class Schema:
 
     Attributes:
         component: whose tables they are; several may share a database.
-        version: raised with every change of them.
+        version: raised with every change that an earlier release cannot live with.
         tables: their definitions.
-        upgrades: version to the statements that make the next version of it, beside
-            the new tables, which are created. Statements only add, and run on
-            SQLite and PostgreSQL.
+        additions: statements that add to the tables of this version what later releases
+            need, on SQLite and PostgreSQL. Each runs once, with the creation of tables
+            that are missing. Releases that do not know them go on beside them.
     """
 
     component: str
     version: int
     tables: MetaData
-    upgrades: Mapping[int, Sequence[str]] = attrs.field(factory=dict)
+    additions: Sequence[str] = ()
+
+    @property
+    def counter(self) -> str:
+        """
+        The component under which the number of additions is kept.
+        """
+        return f"{self.component}+"
 
 
 @attrs.frozen
@@ -294,51 +301,52 @@ class Database:
 
 def _create_tables(engine: Engine, writing: Engine, schema: Schema, what: str) -> None:
     with engine.begin() as connection:
-        if _found_version(connection, schema, what) == schema.version:
+        if _missing_additions(connection, schema, what) == 0:
             return
     with writing.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
-        found = _found_version(connection, schema, what)
-        if found == schema.version:
+        missing = _missing_additions(connection, schema, what)
+        if missing == 0:
             return
-        _versions.create(connection, checkfirst=True)
-        for step in range(found or schema.version, schema.version):
-            for statement in schema.upgrades[step]:
+        rows = {schema.counter: len(schema.additions)} if schema.additions else {}
+        if missing is None:
+            _versions.create(connection, checkfirst=True)
+            rows[schema.component] = schema.version
+        else:
+            for statement in schema.additions[-missing:]:
                 connection.exec_driver_sql(statement)
         schema.tables.create_all(connection)
-        row = {"component": schema.component, "version": schema.version}
-        if found is None:
-            connection.execute(_versions.insert().values(row))
-        else:
-            mine = _versions.c.component == schema.component
-            connection.execute(_versions.update().where(mine).values(row))
+        connection.execute(_versions.delete().where(_versions.c.component.in_(list(rows))))
+        for component, version in rows.items():
+            connection.execute(_versions.insert().values(component=component, version=version))
 
 
-def _found_version(connection: Connection, schema: Schema, what: str) -> int | None:
+def _missing_additions(connection: Connection, schema: Schema, what: str) -> int | None:
     """
-    Return the version of the tables that are there; ``None``: there are none.
+    Return how many additions the tables lack; ``None``: there are no tables.
 
     Raises:
-        StoreUnavailable: this release can neither use nor upgrade them.
+        StoreUnavailable: the tables are of another version.
     """
     if not sa.inspect(connection).has_table(_versions.name):
         return None
-    found: int | None = connection.execute(
-        sa.select(_versions.c.version).where(_versions.c.component == schema.component)
-    ).scalar()
-    if found is None or found == schema.version:
-        return found
-    if found < schema.version and all(
-        step in schema.upgrades for step in range(found, schema.version)
-    ):
-        return found
+    rows = connection.execute(
+        sa.select(_versions).where(_versions.c.component.in_([schema.component, schema.counter]))
+    )
+    found: dict[str, int] = {row.component: row.version for row in rows}
+    version = found.get(schema.component)
+    if version is None:
+        return None
+    if version == schema.version:
+        # a later release may have made more of them
+        return max(0, len(schema.additions) - found.get(schema.counter, 0))
     remedy = (
         "upgrade chariots-core on this machine"
-        if found > schema.version
+        if version > schema.version
         else "it is from an older release: start with a new database"
     )
     raise StoreUnavailable(
-        f"{what} has tables of version {found} for {schema.component!r}, "
+        f"{what} has tables of version {version} for {schema.component!r}, "
         f"and this release knows version {schema.version}: {remedy}"
     )

@@ -267,7 +267,7 @@ def test_store_of_an_older_release(tmp_path: Path) -> None:
     Tables of a version without a way to this one are refused with a way out.
     """
     url = f"sqlite:///{tmp_path}/x.db"
-    older = Schema(component="jobs", version=0, tables=SCHEMA.tables)
+    older = Schema(component="jobs", version=SCHEMA.version - 1, tables=SCHEMA.tables)
     _make_tables(url, older)
 
     store = SqlJobStore(url, app="a")
@@ -276,23 +276,35 @@ def test_store_of_an_older_release(tmp_path: Path) -> None:
     store.close()
 
 
-def test_store_of_the_first_release_is_upgraded(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_additions_are_made_once_and_old_releases_go_on(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """
-    Tables without the newer column get it, and keep their jobs.
+    Tables get the columns that a later release adds, keep their rows, and are used on by
+    releases that know fewer additions, or none.
     """
     url = f"sqlite:///{tmp_path}/x.db"
-    store = SqlJobStore(url, app="a")
-    before = store.create(NewJob(pipeline="p", backend="b", input_json="1")).record
-    store.close()
-    with Database(url).writing() as connection:
-        connection.exec_driver_sql("ALTER TABLE chariots_jobs DROP COLUMN code")
-        connection.exec_driver_sql("UPDATE chariots_schema SET version = 1")
-    upgraded = SqlJobStore(url, app="a")
-    after = upgraded.get(before.id)
-    newer = upgraded.create(NewJob(pipeline="p", backend="b", code="c")).record
-    upgraded.close()
+    if kind == "postgresql":
+        url = request.getfixturevalue("postgres_url")
+    tables = sa.MetaData()
+    sa.Table("added_things", tables, sa.Column("name", sa.String(20), primary_key=True))
+    statements = [f"ALTER TABLE added_things ADD COLUMN c{n} TEXT" for n in range(3)]
+    releases = [
+        Schema(component="things", version=1, tables=tables, additions=tuple(statements[:n]))
+        for n in (0, 1, 3, 3, 1, 0)
+    ]
+    columns: list[int] = []
+    rows = None
+    for number, release in enumerate(releases):
+        store = Database(url, schema=release)
+        with store.writing() as connection:
+            connection.exec_driver_sql(f"INSERT INTO added_things (name) VALUES ('{number}')")
+            columns.append(len(sa.inspect(connection).get_columns("added_things")))
+            rows = connection.exec_driver_sql("SELECT count(*) FROM added_things").scalar()
+        store.close()
 
-    assert (before, None, "c") == (after, after.code, newer.code)
+    assert ([1, 2, 4, 4, 4, 4], 6) == (columns, rows)
 
 
 # -- who may use it at once
@@ -338,7 +350,9 @@ def test_two_components(tmp_path: Path) -> None:
         found = connection.execute(
             text("SELECT component, version FROM chariots_schema ORDER BY component")
         )
-        assert [("jobs", SCHEMA.version), ("things", 3)] == [tuple(row) for row in found]
+        assert [("jobs", SCHEMA.version), ("jobs+", 1), ("things", 3)] == [
+            tuple(row) for row in found
+        ]
     jobs.close()
     things.close()
 

@@ -14,7 +14,7 @@ from chariots_core.jobs.processes import ProcessRecord
 from chariots_core.jobs.record import NewJob
 from chariots_core.jobs_sql import SqlJobStore
 from chariots_core.jobs_sql.schema import SCHEMA
-from chariots_core.sql import Database
+from chariots_core.sql import Database, Schema
 
 #: A job store of the release before there was the table: a done job and a queued one.
 FIRST = Path(__file__).with_name("first_job_store.sql")
@@ -25,7 +25,8 @@ WEB = ProcessRecord(id="p", kind="web", pipelines=("echo",))
 
 def test_a_file_of_the_first_release_gets_the_table(tmp_path: Path) -> None:
     """
-    A job store that has no table of processes gets one at the first report, and loses nothing.
+    A job store without the table of processes and the newer column of jobs gets both, and
+    loses nothing.
     """
     path = tmp_path / "jobs.db"
     with closing(sqlite3.connect(path)) as database:
@@ -35,10 +36,12 @@ def test_a_file_of_the_first_release_gets_the_table(tmp_path: Path) -> None:
         store.report_process(WEB, ttl=60)
         after = [store.get(DONE), store.get(WAITS)]
         found = store.processes()
+        newer = store.create(NewJob(pipeline="echo", backend="local", code="c")).record
 
     assert before == after
     assert ['"done"', None] == [job.value_json for job in after]
     assert [WEB] == found
+    assert [None, None, "c"] == [job.code for job in (*after, newer)]
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -57,7 +60,8 @@ def test_an_older_release_goes_on_beside_it(
     with closing(SqlJobStore(url, app="shop")) as store:
         job = store.create(NewJob(pipeline="echo", backend="local")).record
         store.report_process(WEB, ttl=60)
-        older = Database(url, kind="job store", schema=SCHEMA)
+        known_then = Schema(component="jobs", version=1, tables=SCHEMA.tables)
+        older = Database(url, kind="job store", schema=known_then)
         older.ping()
         with older.reading() as connection:
             found = connection.exec_driver_sql("SELECT id FROM chariots_jobs").scalars().all()
